@@ -12,7 +12,7 @@ from pathlib import Path
 from bot import evidence_page
 from bot.cli import check_formats
 from engine.access import access_file, calendar_file, secret_use, secrets_file, targets_file, unfillable_gates
-from engine.definition import regular_files, rehearsals
+from engine.definition import regular_files, rehearsals, target_cautions
 from engine.definition.load import MAX_BYTES, Rule, examine_file
 from engine.definition.step_templates import FOLDER, Templates
 from engine.definition.targets import findings as target_findings
@@ -110,7 +110,10 @@ def _asked(folder: Path, *, secrets_strict: bool) -> tuple[Rule, Rule]:
         partial(target_findings, targets=targets),
         lambda runbook: secret_use.findings(resolved(runbook, targets), rules),
     ]
-    warned: list[Rule] = [lambda runbook: secret_use.cautions(resolved(runbook, targets), rules)]
+    warned: list[Rule] = [
+        partial(target_cautions.cautions, targets=targets),
+        lambda runbook: secret_use.cautions(resolved(runbook, targets), rules),
+    ]
     if policy is not None:
         found.append(partial(unfillable_gates.findings, policy=policy))
         warned.append(partial(unfillable_gates.cautions, policy=policy))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from engine.access import secret_use
 from engine.catalog import approved_targets
-from engine.definition import targets
+from engine.definition import target_cautions, targets
 from engine.definition.load import Examined, examine
 from engine.definition.model import Runbook
 from engine.definition.schema import Finding
@@ -26,7 +26,8 @@ def checked(rt: Runtime, text: str, shown: RunbookRecord | None) -> Examined:
         yield from secret_use.findings(targets.resolved(runbook, known), rules)
 
     def cautions(runbook: Runbook) -> Iterable[Finding]:
-        return secret_use.cautions(targets.resolved(runbook, known), rules)
+        yield from target_cautions.cautions(runbook, known)
+        yield from secret_use.cautions(targets.resolved(runbook, known), rules)
 
     from_file = shown is not None and shown.source_path is not None
     templates = Templates(rt.settings.runbooks_dir) if from_file else None

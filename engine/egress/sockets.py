@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 import httpcore
 
+from engine.egress import tls_trouble
 from engine.egress.allowed_addresses import Address, Policy
 from engine.egress.call import Call
 from engine.egress.failure import CallFailed
@@ -128,7 +129,8 @@ class GuardedStream(httpcore.NetworkStream):
             self._patiently(call, self._sock.do_handshake)
         except (OSError, ValueError) as error:
             self.close()
-            message = f"Nothing was sent: no secure connection to {server_hostname} ({error})."
+            told = tls_trouble.advice(str(error))
+            message = f"Nothing was sent: no secure connection to {server_hostname} ({error}){told and f'; {told}'}."
             raise CallFailed("tls", message) from error
         except CallFailed:
             self.close()

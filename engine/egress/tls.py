@@ -33,9 +33,23 @@ class BadTls(ValueError):
 
 def context_for(tls: Tls, trusted: ssl.SSLContext) -> ssl.SSLContext:
     """A new context that trusts what `tls` names, or where it names nothing what `trusted` does. Raises `BadTls`."""
+    context = _context_of(tls)
+    if not tls.ca:
+        context.load_verify_locations(cadata=b"".join(trusted.get_ca_certs(binary_form=True)))
+    return context
+
+
+def must_be_usable(tls: Tls) -> None:
+    """Raise `BadTls` where a client that connects by itself could not use what is given."""
+    _context_of(tls)
+
+
+def _context_of(tls: Tls) -> ssl.SSLContext:
+    """A new context with what `tls` names, and nothing else. Raises `BadTls`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
-        context.load_verify_locations(cadata=tls.ca or b"".join(trusted.get_ca_certs(binary_form=True)))
+        if tls.ca:
+            context.load_verify_locations(cadata=tls.ca)
     except (ssl.SSLError, ValueError, TypeError):
         raise BadTls("`tls.ca` is no certificate in PEM") from None
     if tls.cert or tls.key:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import grpc
 
 from engine.definition.rendering import target_as_url
-from engine.egress import CallFailed
+from engine.egress import CallFailed, tls_trouble
 from engine.steps import grpc_channel, grpc_schema, grpc_status
 from engine.steps.grpc_channel import Call, Channels, Connection, Target
 from engine.steps.grpc_files import SchemaProblem
@@ -195,7 +195,13 @@ def _unreachable(error: grpc.RpcError, request: Request) -> NotSent:
         return NotSent("bad_request", f"{request.target} describes its types with more than 4 MiB", retryable=False)
     passing = code in grpc_status.NOBODY_KNOWS | grpc_status.WORTH_A_RETRY
     word = "connect" if code is grpc.StatusCode.UNAVAILABLE else "grpc_status"
-    return NotSent(word, f"{request.target} could not be asked ({code.name}: {error.details()})", retryable=passing)
+    said = f"{request.target} could not be asked ({code.name}: {error.details()})"
+    if word == "connect" and request.target.tls:
+        told = tls_trouble.advice(error.details() or "")
+        word = "tls" if told else word
+        told = told or tls_trouble.hung_up(error.details() or "", shown=bool(request.target.given.cert))
+        said += f"; {told}" if told else ""
+    return NotSent(word, said, retryable=passing)
 
 
 def _succeeded(

@@ -14,6 +14,7 @@ import grpc
 
 from engine.egress import CallFailed, Egress
 from engine.egress.allowed_addresses import Address
+from engine.egress.tls import Tls, must_be_usable
 from engine.steps.grpc_schema import Schema
 from storage.records import Json
 
@@ -32,24 +33,29 @@ _TARGET = re.compile(r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[A-Za-z0-9_.-]{1,2
 class Target:
     """Where a service is, and how its connection is protected.
 
-    With `tls` the certificate must be for `server_name`, or the host when that is "", and signed by one of
-    `authorities` (PEM), or those the bot trusts when that is "".
+    With `tls` the certificate must be for `server_name`, or the host when that is "". `given` is the certificate of our
+    own and whom we trust; where it names no authority, those that the bot trusts.
     """
 
     host: str
     port: int
     tls: bool = True
     server_name: str = ""
-    authorities: str = field(default="", repr=False)
+    given: Tls = field(default_factory=Tls, repr=False)
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether a connection there is shared with no other call, since that might not make it as ours."""
+        return bool(self.given.cert)
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 def parse_target(text: str, tls: Json = True) -> Target:
-    """`host:port` and nothing else: no scheme, no list, no unix socket; `tls` is a boolean or {ca, server_name}.
+    """`host:port` and nothing else: no scheme, no list, no unix socket.
 
-    Raises ValueError with a sentence.
+    `tls` is a boolean, or what is given of cert, key and ca. Raises ValueError with a sentence.
     """
     match = _TARGET.fullmatch(text)
     if match is None or not 1 <= int(match["port"]) <= 65535:
@@ -58,7 +64,9 @@ def parse_target(text: str, tls: Json = True) -> Target:
         ip_address(match["v6"])
     host, port = match["v6"] or match["host"], int(match["port"])
     if isinstance(tls, dict):
-        return Target(host, port, True, str(tls.get("server_name") or ""), str(tls.get("ca") or ""))
+        given = Tls(**{key: str(tls.get(key) or "") for key in ("cert", "key", "ca")})
+        must_be_usable(given)
+        return Target(host, port, True, str(tls.get("server_name") or ""), given)
     return Target(host, port, tls is not False)
 
 
@@ -133,11 +141,12 @@ class Channels:
     @contextmanager
     def connection(self, target: Target, call: Call, *, fresh: bool) -> Iterator[Connection]:
         """A connection for one call; a `fresh` one is shared with nobody. Raises `CallFailed`, nothing sent."""
-        connection = self._new(target, call) if fresh else self._borrow(target, call)
+        apart = fresh or target.is_apart
+        connection = self._new(target, call) if apart else self._borrow(target, call)
         try:
             yield connection
         finally:
-            self._give_back(connection, done=fresh)
+            self._give_back(connection, done=apart)
 
     def retire(self, target: Target) -> None:
         """The next call makes a new connection; calls under way on the old one go on."""
@@ -171,7 +180,7 @@ class Channels:
         addresses = self._egress.addresses(
             target.host, target.port, deadline_ms=round(call.remaining() * 1000), abandoned=call.abandoned
         )
-        trusted = target.authorities.encode() or (self._egress.trusted_authorities() if target.tls else b"")
+        trusted = target.given.ca.encode() or (self._egress.trusted_authorities() if target.tls else b"")
         return Connection(_open(target, addresses, trusted), users=1)
 
     def _give_back(self, connection: Connection, *, done: bool) -> None:
@@ -201,7 +210,9 @@ def _open(target: Target, addresses: Sequence[Address], trusted: bytes) -> grpc.
     if not target.tls:
         return grpc.insecure_channel(pinned(addresses, target.port), options)
     options.append(("grpc.ssl_target_name_override", target.server_name or target.host))
-    return grpc.secure_channel(pinned(addresses, target.port), grpc.ssl_channel_credentials(trusted), options)
+    key, cert = target.given.key.encode() or None, target.given.cert.encode() or None
+    credentials = grpc.ssl_channel_credentials(trusted, key, cert)
+    return grpc.secure_channel(pinned(addresses, target.port), credentials, options)
 
 
 def pinned(addresses: Sequence[Address], port: int) -> str:

@@ -37,8 +37,8 @@ class Pair:
         return self.private.private_bytes(serialization.Encoding.PEM, PRIVATE, how).decode()
 
 
-def issue(name: str, by: Pair | None = None, host: str = "") -> Pair:
-    """A certificate of this name, by an authority or as one."""
+def issue(name: str, by: Pair | None = None, host: str = "", valid_for: timedelta = timedelta(days=1)) -> Pair:
+    """A certificate of this name, by an authority or as one; it is valid from yesterday on."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
@@ -49,7 +49,7 @@ def issue(name: str, by: Pair | None = None, host: str = "") -> Pair:
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
+        .not_valid_after(now + valid_for)
         .add_extension(x509.BasicConstraints(ca=by is None, path_length=None), critical=True)
     )
     if host:

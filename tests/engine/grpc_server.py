@@ -66,7 +66,9 @@ Order = message_factory.GetMessageClass(POOL.FindMessageTypeByName("shop.v1.Orde
 class OrderService:
     """Counts what it really did. `seen` holds the metadata of each call that reached a handler."""
 
-    def __init__(self, *, described: bool = True, tls: tuple[bytes, bytes] | None = None) -> None:
+    def __init__(
+        self, *, described: bool = True, tls: tuple[bytes, bytes] | None = None, clients: bytes | None = None
+    ) -> None:
         self.seen: list[dict[str, Any]] = []
         self.cancelled = threading.Event()
         self.release = threading.Event()
@@ -86,7 +88,8 @@ class OrderService:
         if tls is None:
             self.port = self._server.add_insecure_port("127.0.0.1:0")
         else:
-            self.port = self._server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([tls]))
+            credentials = grpc.ssl_server_credentials([tls], clients, clients is not None)
+            self.port = self._server.add_secure_port("127.0.0.1:0", credentials)
         self._server.start()
 
     @property

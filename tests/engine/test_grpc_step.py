@@ -425,7 +425,7 @@ def test_tls_is_checked_by_name() -> None:
             assert isinstance(run(channels, f"other.test:{safe.port}", tls=named), Succeeded)
             outcome = run(channels, f"other.test:{safe.port}", tls=True, idempotent=False)
             assert isinstance(outcome, Failed)
-            assert (outcome.code, outcome.retryable) == ("connect", True)
+            assert (outcome.code, outcome.retryable) == ("tls", True)
     assert len(safe.seen) == 2
 
 

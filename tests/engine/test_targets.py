@@ -15,6 +15,7 @@ from engine.catalog import catalog, renewals, version_approval
 from engine.definition import targets
 from engine.definition.load import examine
 from engine.definition.reaches import reaches
+from engine.definition.target_cautions import cautions
 from engine.egress import CallFailed, Policy, parse_allow
 from engine.errors import Conflict, NotApproved
 from engine.orchestration.admission import Override, Wanted
@@ -287,3 +288,15 @@ def test_a_vote_at_a_gate_sees_the_place(harness: Harness, target: Target) -> No
     harness.run(run)
     (gate,) = executions.view(harness.rt, run).gates
     assert target.url("/x") in json.dumps(gate.approval.preview)
+
+
+def test_a_target_in_plain_http_is_warned_of_where_it_is_called() -> None:
+    """By name and by URL, as a step's own `url` is; not on this machine, nor one that is encrypted or idle."""
+    steps = [call("a", "plain"), call("b", "safe"), call("c", "here")]
+    steps.append({"id": "d", "type": "http", "with": {"url": "{{ targets.plain.url }}/z"}})
+    places = {"plain": "http://cache.example.com:8080", "safe": "https://api.example.com", "here": "http://[::1]:80"}
+    known = {name: {"url": url} for name, url in places.items()} | {"idle": {"url": "http://idle.example.com"}}
+    examined = examine(runbook("demo", *steps).encode(), "demo.yaml", warned=lambda found: cautions(found, known))
+    found = [each for each in examined.warnings if each.rule == "plain-http"]
+    assert [each.message.partition(": ")[0] for each in found] == ["step `a`", "step `d`"]
+    assert all("target `plain` of _targets.yaml is plain http" in each.message for each in found)

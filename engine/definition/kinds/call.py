@@ -37,7 +37,7 @@ _BODIES = ("text", "payload")
 def readable_on_the_way(step: Step, _path: Path, with_path: Path) -> Iterator[Finding]:
     """A call that is not encrypted and leaves this machine."""
     url = step.with_.get("url", "")
-    if url.startswith("http://") and not _is_loopback(url):
+    if url.startswith("http://") and not is_loopback(url):
         message = "`url` is plain http: what is sent, secrets too, can be read on the way"
         yield Finding((*with_path, "url"), message, rule="plain-http")
 
@@ -53,8 +53,9 @@ def breakable_json(step: Step, with_path: Path) -> Iterator[Finding]:
             yield Finding((*with_path, key), message, rule="unquoted-json")
 
 
-def _is_loopback(url: str) -> bool:
-    return urlsplit(url).netloc.split(":")[0] in {"127.0.0.1", "localhost"}
+def is_loopback(url: str) -> bool:
+    """Whether a URL leads to this machine itself, as far as its text says."""
+    return re.sub(r":[0-9]+$", "", urlsplit(url).netloc) in {"127.0.0.1", "localhost", "[::1]"}
 
 
 def _has_bare_value(body: str) -> bool:
