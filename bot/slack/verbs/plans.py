@@ -59,7 +59,7 @@ def run_planned(invocation: Invocation) -> Message:
     planned = catalog.definition(catalog.version(ctx.rt, *invocation.command.target))
     asked = run_options.read(invocation.command, planned.parameters)
     (slug, number), values = invocation.command.target, parameters.coerce(planned.parameters, asked.given)
-    name = running.must_be_reachable(ctx, actor, reply_to, slug)
+    name = running.must_be_reachable(ctx, actor, reply_to, slug, values)
     wanted = _wanted(slug, number, values, asked.reason, reply_to.channel, name)
     try:
         accepted = plans.request(

@@ -47,8 +47,9 @@ def run(ctx: AppContext, actor: Actor, reply_to: ReplyTo, command: Command) -> M
     asked = run_options.read(command, catalog.definition(catalog.version(ctx.rt, *command.target)).parameters)
     override = Override(draft=asked.keep == BREAK_GLASS) if asked.keep else None
     version, runbook = executions.prepare(ctx.rt, actor, *command.target, override)
-    name = must_be_reachable(ctx, actor, reply_to, version.slug)
     given, reason = asked.given, asked.reason
+    typed = parameters.coerce(runbook.parameters, given)
+    name = must_be_reachable(ctx, actor, reply_to, version.slug, typed)
     ref = RunForm(
         version.slug,
         version.number,
@@ -61,7 +62,6 @@ def run(ctx: AppContext, actor: Actor, reply_to: ReplyTo, command: Command) -> M
     )
     about = incidents.bound(ctx.rt, {"channel": reply_to.channel})
     filled = incidents.prefill(runbook.parameters, about)
-    typed = parameters.coerce(runbook.parameters, given)
     try:
         values = admission.complete(runbook, typed, about)
     except InvalidParameters as wrong:
@@ -99,8 +99,12 @@ def prefilled(ctx: AppContext, runbook: Runbook, channel: str) -> dict[str, Any]
     return incidents.prefill(runbook.parameters, incidents.bound(ctx.rt, {"channel": channel}))
 
 
-def must_be_reachable(ctx: AppContext, actor: Actor, reply_to: ReplyTo, slug: str = "") -> str:
+def must_be_reachable(
+    ctx: AppContext, actor: Actor, reply_to: ReplyTo, slug: str = "", values: Mapping[str, Any] | None = None
+) -> str:
     """The channel's name; opens its incident where that or the topic tells of one, for who may open it and run `slug`.
+
+    `values` are the parameters of the run, as far as they are known.
 
     Refuses to start a run in a channel that the bot cannot post to. When Slack cannot say, the run goes on.
     """
@@ -118,7 +122,7 @@ def must_be_reachable(ctx: AppContext, actor: Actor, reply_to: ReplyTo, slug: st
         raise NotAllowed(f"This bot is not in this channel, so nobody would see the run. {invite}")
     name, topic = found.name, found.topic
     wanted = catalog.get(ctx.rt, slug) if slug else None
-    incidents.recognised_by(ctx.rt, actor, reply_to.channel, name, topic, wanted)
+    incidents.recognised_by(ctx.rt, actor, reply_to.channel, name, topic, wanted, values)
     return name or reply_to.channel_name
 
 
