@@ -23,6 +23,7 @@ from engine.config import home
 from engine.config.secrets import VARIABLE_PREFIX
 from engine.config.setting_values import hook_senders
 from engine.config.settings import SETTINGS
+from engine.text.yes_no import YES
 
 HOME = Path(__file__).resolve().parents[1]
 TARGET_PORT = 3901
@@ -128,7 +129,7 @@ def _make_anew(folder: Path) -> None:
         answer = input(
             f"{folder} has an earlier demo: its runs, its database, its logs. Delete it and begin anew? [Y/n] "
         )
-        if answer.strip().lower() not in ("", "y", "yes"):
+        if answer.strip().lower() not in {"", *YES}:
             raise CannotStart("nothing was deleted. To keep the earlier demo, move its folder elsewhere first.")
     shutil.rmtree(folder, ignore_errors=True)
     try:

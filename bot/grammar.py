@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from bot.verbs import ALIASES, FAMILIES, VERBS, Verb
+from engine.text.yes_no import yes_or_no
 
 __all__ = ["ALIASES", "CHOICES", "VERBS", "Command", "GrammarError", "Verb", "parse", "parse_words", "quote", "spell"]
 
@@ -40,7 +41,6 @@ UNREAD = "…"
 _SECRET = re.compile(r"\W*(secrets?)\s+(\S+)(?:\s+(\S+)(\s+\S)?)?", re.IGNORECASE)
 CHOICES = ("retry", "done", "failed")
 """What can be said about a step whose outcome nobody saw."""
-_YES, _NO = frozenset({"yes", "true", "y", "1"}), frozenset({"no", "false", "n", "0"})
 
 _BY_NAME = {verb.name: verb for verb in VERBS}
 _SLACK = re.compile(r"<([@#!]?)([^<>|\s]+)(?:\|([^<>]*))?>")
@@ -99,10 +99,12 @@ class Command:
 
     def says_yes(self, name: str) -> bool:
         """Whether the option of this name was given and says yes. Raises GrammarError where it says neither."""
-        said = self.options.get(name, "no").strip().lower()
-        if said not in _YES | _NO:
-            raise GrammarError(f"{name}=yes or {name}=no, not “{said[:40]}”.", _BY_NAME[self.verb].usage)
-        return said in _YES
+        said = self.options.get(name, "no")
+        try:
+            return yes_or_no(said)
+        except ValueError:
+            wrong = f"{name}=yes or {name}=no, not “{said.strip()[:40]}”."
+            raise GrammarError(wrong, _BY_NAME[self.verb].usage) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
+from bot import run_options
 from bot.cli import kept_requests, plans, show
 from bot.cli.connect import Refused
 from bot.cli.invocation import Answer, Invocation
 from bot.cli.options import Usage
 from bot.cli.people_names import Names
-from bot.grammar import BREAK_GLASS, BREAK_GLASS_ID, CHOICES, HOLD
+from bot.grammar import BREAK_GLASS_ID, CHOICES
+from bot.run_options import as_given
 from engine.definition import parameters
 from engine.definition.kinds import CONTAINERS, GATES
 from storage.records import Json
@@ -22,26 +24,17 @@ def run(invocation: Invocation) -> Answer:
     """`run ID[@VERSION] [KEY=VALUE …]`."""
     slug, number = invocation.command.target
     schema = invocation.api.get(f"runbooks/{slug}")["parameters"]
-    given, reason = _as_given(schema, invocation.command.options)
-    body: dict[str, Json] = {"version": number, "reason": reason}
+    asked = run_options.read(invocation.command, schema)
+    body: dict[str, Json] = {
+        "version": number, "reason": asked.reason, "force": asked.force, "reuse_within_ms": asked.reuse_within_ms,
+        "parameters": parameters.coerce(schema, asked.given),
+    }  # fmt: skip
     if invocation.options.channel:
         body["incident"] = {"channel": invocation.options.channel}
-    for word in ("force", "reuse_within"):
-        if word in given and word not in schema.get("properties", {}):
-            given.pop(word)
-            body |= {"force": invocation.command.says_yes("force")} if word == "force" else {}
-            body |= {"reuse_within_ms": invocation.time_ms(word)} if word == "reuse_within" else {}
-    how = [name for name in (HOLD, BREAK_GLASS) if name in given and name not in schema.get("properties", {})]
-    kept = [name for name in how if given.pop(name) and invocation.command.says_yes(name)]
-    if len(kept) > 1:
-        raise invocation.wrong("hold=yes or break_glass=yes, not both.")
-    if "plan" in given and "plan" not in schema.get("properties", {}):
-        body["plan_digest"] = given.pop("plan")
-        if kept:
-            raise invocation.wrong(f"plan=DIGEST starts what was planned: it does not go with {kept[0]}=yes.")
-    body["parameters"] = parameters.coerce(schema, given)
-    if kept:
-        return kept_requests.keep(invocation, kept[0], slug, body)
+    if asked.keep:
+        return kept_requests.keep(invocation, asked.keep, slug, body)
+    if asked.plan is not None:
+        body["plan_digest"] = asked.plan
     try:
         begun = invocation.api.post(f"runbooks/{slug}/execute", body)
     except Refused as refusal:
@@ -49,13 +42,6 @@ def run(invocation: Invocation) -> Answer:
     new, names = begun["execution"], Names(begun)
     said = f"{_STARTED[begun['how']]} {new['id']} ({new['runbook']}@{new['version']})."
     return Answer(begun, [said, *(f"  ! {names.in_sentence(each)}" for each in begun.get("warnings", ()))], new["id"])
-
-
-def _as_given(schema: Json, options: Mapping[str, str]) -> tuple[dict[str, str], str]:
-    """The parameters and the reason; a parameter that is itself called reason gets the same text."""
-    named = schema.get("properties", {})
-    given = {name: value for name, value in options.items() if name != "reason" or name in named}
-    return given, options.get("reason", "").strip()
 
 
 def pause(invocation: Invocation) -> Answer:
@@ -119,7 +105,7 @@ def retry(invocation: Invocation) -> Answer:
     found, rest = invocation.run("FAILED")
     slug = invocation.api.get(f"executions/{found}")["runbook"]
     schema = invocation.api.get(f"runbooks/{slug}")["parameters"]
-    given, reason = _as_given(schema, invocation.command.options)
+    given, reason = as_given(schema, invocation.command.options)
     body = {"parameters": parameters.coerce(schema, given) if given else None, "reason": reason}
     done = _after_try(invocation, found, rest[0] if rest else None, "retry", _failed, body)
     return replace(done, lines=[*done.lines, *show.asks_again(done.data)])

@@ -12,6 +12,7 @@ from bot.cli.connect import Api
 from bot.cli.options import Options, Usage
 from bot.grammar import Command, GrammarError, verb
 from engine.definition.durations import parse_duration
+from engine.text.yes_no import YES
 from storage.records import Json
 
 _USER = re.compile(r"<?@?([UW][A-Z0-9]{2,20})>?", re.ASCII)
@@ -59,7 +60,7 @@ class Invocation:
             return True
         print(show.safe(lines), flush=True)
         try:
-            return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+            return input(f"{question} [y/N] ").strip().lower() in YES
         except EOFError:
             return False
 

@@ -6,6 +6,7 @@ from bot import plan_text
 from bot.cli.connect import Refused
 from bot.cli.invocation import Answer, Invocation
 from bot.cli.people_names import Names
+from bot.run_options import as_given
 from engine.definition import parameters
 from storage.records import Json
 
@@ -14,10 +15,8 @@ def plan(invocation: Invocation) -> Answer:
     """`plan ID[@VERSION] [KEY=VALUE …]`."""
     slug, number = invocation.command.target
     schema = invocation.api.get(f"runbooks/{slug}")["parameters"]
-    named = schema.get("properties", {})
-    given = {name: value for name, value in invocation.command.options.items() if name != "reason" or name in named}
-    body: dict[str, Json] = {"version": number, "reason": invocation.option("reason").strip()}
-    body["parameters"] = parameters.coerce(schema, given)
+    given, reason = as_given(schema, invocation.command.options)
+    body: dict[str, Json] = {"version": number, "reason": reason, "parameters": parameters.coerce(schema, given)}
     if invocation.options.channel:
         body["incident"] = {"channel": invocation.options.channel}
     found = invocation.api.look(f"runbooks/{slug}/plan", body)

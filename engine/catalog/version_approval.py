@@ -100,16 +100,20 @@ def renewable(rt: Runtime, slug: str, number: int | None = None) -> VersionRecor
     return found
 
 
-def withdraw_vote(rt: Runtime, actor: Actor, slug: str, number: int | None = None) -> tuple[VersionRecord, Quorum]:
+def withdraw_vote(
+    rt: Runtime, actor: Actor, slug: str, number: int | None = None, digest: str | None = None
+) -> tuple[VersionRecord, Quorum]:
     """Take back one's own word for a version, the newest without `number`, while others are missing; what then is.
 
-    Raises `NotAllowed` as `approve`, and `Conflict` where there is none to take back or it was decided by then.
+    `digest` is that of what the word was for. Raises `NotAllowed` as `approve`, and `Conflict` where there is none to
+    take back, it was decided by then or what is there is not what was shown.
     """
     shown = version(rt, slug, number)
     authorise(rt, actor, Action.APPROVE, shown)
     with database.transaction():
         _, found = _locked(rt, shown)
         authorise(rt, actor, Action.APPROVE, found)
+        must_be_as_shown(approved_targets.as_shown(rt, found), digest)
         kind = version_approvals.APPROVE if found.status is VersionStatus.DRAFT else version_approvals.RENEW
         mine = version_quorum.said_by(rt, actor, found, kind)
         if not mine:
@@ -135,7 +139,7 @@ def must_be_as_shown(found: VersionRecord, digest: str | None) -> None:
         keys = changed_keys(shown.definition, found.definition)
         more = f" and {len(keys) - _KEYS} more" if len(keys) > _KEYS else ""
         what = f"that was {shown.slug}@{shown.number}, and what changed is {', '.join(keys[:_KEYS])}{more}"
-    raise Conflict(f"{name} is not what you were shown: {what}. Look at it again before you approve it.")
+    raise Conflict(f"{name} is not what you were shown: {what}. Look at it again before you decide about it.")
 
 
 def must_be_draft(found: VersionRecord) -> None:

@@ -13,6 +13,7 @@ from typing import Literal
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from engine.text.regex import compile_pattern
+from engine.text.yes_no import yes_or_no
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 _COMMAND = re.compile(r"/[a-z0-9][a-z0-9_-]{0,30}")
@@ -24,7 +25,6 @@ _SECRET_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _HOST_AND_PORT = re.compile(r"(\[[^\]]*\]|[^:]*)(?::(\d*))?")
 # The library's own words would quote a part of the address, which may be a part of its password.
 _INVALID = "it is not a valid address; in a password, write special characters as %XX"
-_TRUE, _FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +164,10 @@ def age(text: str) -> int:
 
 def boolean(text: str) -> bool:
     """Yes or no, in any of the usual words for it and in any case."""
-    word = text.lower()
-    if word not in _TRUE | _FALSE:
-        raise ValueError("use true or false")
-    return word in _TRUE
+    try:
+        return yes_or_no(text)
+    except ValueError:
+        raise ValueError("use true or false") from None
 
 
 def environment(text: str) -> str:

@@ -12,6 +12,7 @@ from engine.definition.parameter_schema import check_schema, resolved, value_che
 from engine.definition.schema import Path, predicate, subject
 from engine.errors import InvalidParameters
 from engine.text.words import did_you_mean, listed, nearest, shortened
+from engine.text.yes_no import yes_or_no
 from storage.records import Json
 
 __all__ = ["EMPTY", "check_schema", "coerce", "validate"]
@@ -101,14 +102,11 @@ def _place(path: Path, value: Json) -> str:
     return f"item {path[0] + 1}{inside}{told}"
 
 
-_BOOLEANS = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
-
-
 def coerce(schema: dict[str, Json], texts: Mapping[str, str]) -> dict[str, Json]:
     """Each text as its parameter's type; a text that does not convert stays a text, so that `validate` names it.
 
-    Whole numbers and numbers are decimal; yes, no, true, false, on and off are booleans; lists and mappings are JSON,
-    and a list may also be written `a,b,c`. A parameter that may be text stays text.
+    Whole numbers and numbers are decimal; `yes_or_no` says what booleans are; lists and mappings are JSON, and a list
+    may also be written `a,b,c`. A parameter that may be text stays text, and one that may be a number takes 1 as that.
     """
     properties = schema.get("properties", {})
     return {name: _convert(schema, properties.get(name, {}), text) for name, text in texts.items()}
@@ -117,7 +115,8 @@ def coerce(schema: dict[str, Json], texts: Mapping[str, str]) -> dict[str, Json]
 def _convert(schema: dict[str, Json], rules: dict[str, Json], text: str) -> Json:
     rules = resolved(schema, rules)
     types = rules.get("type", [])
-    for name in [types] if isinstance(types, str) else sorted(types, key=lambda each: each == "string"):
+    last = ("boolean", "string")  # 1 is a number where it may be one, and anything is a text
+    for name in [types] if isinstance(types, str) else sorted(types, key=lambda each: (each in last, each)):
         try:
             return _list(schema, rules, text) if name == "array" else _READERS[name](text)
         except (ValueError, RecursionError):
@@ -141,12 +140,6 @@ def _number(text: str) -> int | float:
     if not re.fullmatch(r"[+-]?([0-9]{1,18}(\.[0-9]{0,18})?|\.[0-9]{1,18})([eE][+-]?[0-9]{1,2})?", text.strip()):
         raise ValueError("not a number")
     return int(text) if text.strip().lstrip("+-").isdigit() else float(text)
-
-
-def _boolean(text: str) -> bool:
-    if text.strip().lower() not in _BOOLEANS:
-        raise ValueError("neither yes nor no")
-    return _BOOLEANS[text.strip().lower()]
 
 
 def _null(text: str) -> None:
@@ -183,7 +176,7 @@ _READERS: dict[str, Callable[[str], Json]] = {
     "string": str,
     "integer": _integer,
     "number": _number,
-    "boolean": _boolean,
+    "boolean": yes_or_no,
     "null": _null,
     "object": _mapping,
 }

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 
 from engine.access import auditing, channels
-from engine.access.policy import SYSTEM, Action, Actor, acting, as_of_now, authorise, verdict
+from engine.access.policy import SYSTEM, About, Action, Actor, acting, as_of_now, authorise, verdict
 from engine.catalog import notices
 from engine.definition.parameters import coerce
 from engine.definition.references import FACTS
@@ -102,18 +102,20 @@ def recognise(rt: Runtime, channel: str, name: str = "", topic: str = "") -> Inc
 
 
 def recognised_by(
-    rt: Runtime, actor: Actor, channel: str, name: str = "", topic: str = "", wanted: RunbookRecord | None = None
-) -> IncidentRecord | None:
+    rt: Runtime, actor: Actor, channel: str, name: str = "", topic: str = "", wanted: RunbookRecord | None = None,
+    parameters: Json = None,
+) -> IncidentRecord | None:  # fmt: skip
     """The channel's open incident; as `recognise` for somebody who may open one, who only looks opens none.
 
-    Who wants to run something there opens one only where they may start it, whatever freezes it.
+    Who wants to run something there opens one only where they may start it, whatever freezes it, with the `parameters`
+    that are known by then.
     """
     found = current(rt, channel)
     if found is not None or not rt.settings.incident_channels:
         return found
-    asking = as_of_now(rt, actor)
+    asking, about = as_of_now(rt, actor), About(parameters, {"channel": channel, "channel_name": name})
     may = verdict(rt, asking, Action.INCIDENT).allowed and (
-        wanted is None or verdict(rt, asking, Action.START, wanted, heed_freezes=False).allowed
+        wanted is None or verdict(rt, asking, Action.START, wanted, about, heed_freezes=False).allowed
     )
     return recognise(rt, channel, name, topic) if may else None
 

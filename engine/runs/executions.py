@@ -151,7 +151,7 @@ def _bound(rt: Runtime, actor: Actor, wanted: Wanted) -> dict[str, Any]:
     channels.must_be_in(rt, actor, channel)
     name = channels.name_of(rt, channel) or said
     if name:
-        incidents.recognised_by(rt, actor, channel, name, wanted=runbook)
+        incidents.recognised_by(rt, actor, channel, name, wanted=runbook, parameters=wanted.parameters)
     return incidents.bound(rt, {**wanted.incident, **({"channel_name": name} if name else {})})
 
 

@@ -114,6 +114,21 @@ def test_a_run_that_the_external_policy_refuses_opens_no_incident(harness: Harne
     assert incidents.recent(harness.rt, CAROL) == []
 
 
+def test_a_run_that_is_refused_for_its_parameters_opens_no_incident(harness: Harness) -> None:
+    """The policy is told of what the run is asked for with, and where, before the incident is there."""
+    opa = Opa('package runbook\n\ndefault allow := true\n\nallow := false if input.parameters.service == "api"\n')
+    harness.settle_for(incident_channels=r"^inc-(?P<service>[a-z]+)", policy_url=opa.url())
+    about = {"channel": "C0INC0007", "channel_name": "inc-web"}
+    with pytest.raises(NotAllowed):
+        executions.start(harness.rt, CAROL, "demo", {"service": "api"}, trigger="test", incident=dict(about))
+    assert incidents.recent(harness.rt, CAROL) == []
+    executions.start(harness.rt, CAROL, "demo", {"service": "web"}, trigger="test", incident=dict(about))
+    opa.close()
+    asked = [each for each in opa.asked if each["action"] == "start"]
+    assert all(each["incident"]["channel"] == "C0INC0007" for each in asked)
+    assert len(incidents.recent(harness.rt, CAROL)) == 1
+
+
 def test_a_replay_takes_nothing_anew(harness: Harness) -> None:
     """Its parameters are those of then, and so is its incident."""
     opened(harness, service="web")

@@ -125,3 +125,12 @@ def test_another_text_than_was_shown_is_refused_with_what_changed(harness: Harne
     with pytest.raises(Conflict, match="not what you were shown"):
         version_approval.approve(harness.rt, ALICE, "demo", 1, now)
     assert version_approval.approve(harness.rt, ALICE, "demo", 2, now).status == "DRAFT"
+
+
+def test_a_word_for_another_text_is_not_taken_back(harness: Harness) -> None:
+    """Which has the same name once a runbook was deleted and written anew."""
+    approve(harness, ALICE)
+    with pytest.raises(Conflict, match="not what you were shown: no version of it reads so"):
+        version_approval.withdraw_vote(harness.rt, ALICE, "demo", 1, "sha256:made-up")
+    assert renewals.approval(harness.rt, catalog.version(harness.rt, "demo")).quorum.people == [ALICE.user_id]
+    version_approval.withdraw_vote(harness.rt, ALICE, "demo", 1, catalog.version(harness.rt, "demo").digest)

@@ -54,6 +54,12 @@ def test_what_is_wrong_says_what_to_type(bot: Stage) -> None:
     assert "No break-glass is asked for" in bot.say("reviews", OSCAR)
 
 
+def test_no_is_said_in_as_many_words_as_yes(bot: Stage) -> None:
+    """An option that is declined is no parameter, and the run begins as if it had not been named."""
+    assert "Started" in bot.say("run note shop=declined hold=no break_glass=off force=0 reuse_within=1m", CAROL)
+    assert "hold=yes or hold=no, not “perhaps”" in bot.say("run note hold=perhaps", CAROL)
+
+
 def test_platform_admins_have_the_switch_on_their_home_tab(bot: Stage) -> None:
     def drawn(user: str) -> str:
         bot.post("home", user=user)

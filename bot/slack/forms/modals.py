@@ -111,7 +111,7 @@ def _run(ctx: AppContext, user: str, metadata: str, state: Mapping[str, Any]) ->
         actor = ctx.directory.identify(user)
         actor = channels.still_there(ctx.rt, actor, ref.channel) if ref.channel else actor
         ctx.directory.refresh_groups()
-        name = running.must_be_reachable(ctx, actor, reply_to, ref.slug)
+        name = running.must_be_reachable(ctx, actor, reply_to, ref.slug, values)
         about = replace(ref, channel=channel, channel_name=ref.channel_name or name)
         try:
             reply.privately(running.begun(ctx, actor, about, values, reason))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bot.grammar import BREAK_GLASS_ID
+from bot.run_options import as_given
 from bot.slack.verbs import kept_requests
 from bot.slack.verbs.invocation import Invocation, the_run
 from bot.slack.verbs.queries import user
-from bot.slack.verbs.running import as_given
 from bot.slack.views.parts import Message, said
 from bot.slack.views.text import code, inline, person
 from bot.slack.views.why import people
@@ -52,7 +52,7 @@ def retry(invocation: Invocation) -> Message:
     """`retry [RUN] [STEP] [KEY=VALUE …]`."""
     rest, run = invocation.command.run[1], the_run(invocation, ExecutionStatus.FAILED)
     runbook = executions.view(invocation.ctx.rt, run).runbook
-    given, reason = as_given(runbook, invocation.command.options)
+    given, reason = as_given(runbook.parameters, invocation.command.options)
     values = parameters.coerce(runbook.parameters, given) if given else None
     done = controls.retry(invocation.ctx.rt, invocation.actor, run, rest[0] if rest else None, values, reason)
     return said(f"{code(done.id)} goes on from its failed step.{asks_again(done)}")

@@ -51,7 +51,7 @@ def click_filled(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     ref, user = replace(decode(RunForm, value), keep=HOLD), reply.reply_to.user
     draft = form_drafts.find(ctx.rt, user, ref.draft)
     actor = ctx.directory.identify(user)
-    running.must_be_reachable(ctx, actor, replace(reply.reply_to, channel=ref.channel), ref.slug)
+    running.must_be_reachable(ctx, actor, replace(reply.reply_to, channel=ref.channel), ref.slug, draft.values)
     reply.instead(running.begun(ctx, actor, ref, draft.values, draft.reason))
 
 

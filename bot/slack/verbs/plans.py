@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
+from bot import run_options
+from bot.run_options import as_given
 from bot.slack.app_context import AppContext
 from bot.slack.ids import Action, PlanRef, decode
 from bot.slack.reply import Reply, ReplyTo
@@ -56,13 +57,14 @@ def run_planned(invocation: Invocation) -> Message:
     """`run … plan=DIGEST`: what would not be exactly that is refused with what would be."""
     ctx, actor, reply_to = invocation.ctx, invocation.actor, invocation.reply_to
     planned = catalog.definition(catalog.version(ctx.rt, *invocation.command.target))
-    if keep := running.kept_how(invocation.command, planned):
-        raise invocation.wrong(f"plan=DIGEST starts what was planned: it does not go with {keep}=yes.")
-    options = {name: value for name, value in invocation.command.options.items() if name != "plan"}
-    name = running.must_be_reachable(ctx, actor, reply_to)
-    wanted = _asked(replace(invocation, command=replace(invocation.command, options=options)), name)
+    asked = run_options.read(invocation.command, planned.parameters)
+    (slug, number), values = invocation.command.target, parameters.coerce(planned.parameters, asked.given)
+    name = running.must_be_reachable(ctx, actor, reply_to, slug, values)
+    wanted = _wanted(slug, number, values, asked.reason, reply_to.channel, name)
     try:
-        accepted = plans.request(ctx.rt, actor, wanted, invocation.option("plan"))
+        accepted = plans.request(
+            ctx.rt, actor, wanted, asked.plan, force=asked.force, reuse_within_ms=asked.reuse_within_ms
+        )
     except PlanChanged as changed:
         return _shown(ctx, reply_to, plans.make(ctx.rt, actor, wanted), changed.changes)
     return running.started(ctx, accepted, reply_to.channel)
@@ -72,7 +74,7 @@ def _asked(invocation: Invocation, channel_name: str) -> Wanted:
     """What the words of a command ask for."""
     slug, number = invocation.command.target
     schema = catalog.definition(catalog.version(invocation.ctx.rt, slug, number))
-    given, reason = running.as_given(schema, invocation.command.options)
+    given, reason = as_given(schema.parameters, invocation.command.options)
     values = parameters.coerce(schema.parameters, given)
     return _wanted(slug, number, values, reason, invocation.reply_to.channel, channel_name)
 

@@ -51,7 +51,7 @@ def click_withdraw(ctx: AppContext, _: Action, value: str, reply: Reply) -> None
     ref = decode(VersionRef, value)
     actor = ctx.directory.identify(reply.reply_to.user)
     try:
-        done, left = version_approval.withdraw_vote(ctx.rt, actor, ref.slug, ref.number)
+        done, left = version_approval.withdraw_vote(ctx.rt, actor, ref.slug, ref.number, ref.digest)
     except Conflict as conflict:
         reply.instead(said(escape(str(conflict))))
         return

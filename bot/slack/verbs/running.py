@@ -9,7 +9,8 @@ from typing import Any
 
 from slack_sdk.errors import SlackApiError
 
-from bot.grammar import BREAK_GLASS, HOLD, Command, GrammarError, verb
+from bot import run_options
+from bot.grammar import BREAK_GLASS, HOLD, Command
 from bot.slack.app_context import AppContext
 from bot.slack.client import error_code
 from bot.slack.directory import SLACK_TROUBLE
@@ -24,7 +25,6 @@ from engine.access.policy import Actor
 from engine.catalog import catalog
 from engine.conversations import Unasked
 from engine.definition import parameters
-from engine.definition.durations import parse_duration
 from engine.definition.model import Runbook
 from engine.errors import Conflict, InvalidParameters, NotAllowed
 from engine.orchestration import admission, incidents
@@ -44,30 +44,24 @@ def run(ctx: AppContext, actor: Actor, reply_to: ReplyTo, command: Command) -> M
 
     Where no form can be opened (a mention), what is missing is raised as InvalidParameters or ReasonRequired.
     """
-    keep = kept_how(command, catalog.definition(catalog.version(ctx.rt, *command.target)))
-    override = Override(draft=keep == BREAK_GLASS) if keep else None
+    asked = run_options.read(command, catalog.definition(catalog.version(ctx.rt, *command.target)).parameters)
+    override = Override(draft=asked.keep == BREAK_GLASS) if asked.keep else None
     version, runbook = executions.prepare(ctx.rt, actor, *command.target, override)
-    name = must_be_reachable(ctx, actor, reply_to, version.slug)
-    given, reason = as_given(runbook, command.options)
-    keep = keep if given.pop(keep, None) else ""
-    reuse_ms = _reuse(runbook, given)
-    force = "force" in given and "force" not in runbook.parameters.get("properties", {})
-    if force:
-        given.pop("force")
-        force = command.says_yes("force")
+    given, reason = asked.given, asked.reason
+    typed = parameters.coerce(runbook.parameters, given)
+    name = must_be_reachable(ctx, actor, reply_to, version.slug, typed)
     ref = RunForm(
         version.slug,
         version.number,
         reply_to.channel,
         name,
-        int(force),
-        reuse_ms=reuse_ms,
+        int(asked.force),
+        reuse_ms=asked.reuse_within_ms,
         why=int(reasons.wanted(ctx.rt)),
-        keep=keep,
+        keep=asked.keep,
     )
     about = incidents.bound(ctx.rt, {"channel": reply_to.channel})
     filled = incidents.prefill(runbook.parameters, about)
-    typed = parameters.coerce(runbook.parameters, given)
     try:
         values = admission.complete(runbook, typed, about)
     except InvalidParameters as wrong:
@@ -90,19 +84,6 @@ def begun(ctx: AppContext, actor: Actor, ref: RunForm, values: dict[str, Any], r
     return started(ctx, start(ctx, actor, ref, values, reason), ref.channel)
 
 
-def kept_how(command: Command, runbook: Runbook) -> str:
-    """The option by which a request is kept instead of begun at once, "" for neither. Raises GrammarError.
-
-    A parameter of the runbook that has such a name is the parameter.
-    """
-    named = runbook.parameters.get("properties", {})
-    free = [name for name in (HOLD, BREAK_GLASS) if name in command.options and name not in named]
-    found = [name for name in free if command.says_yes(name)]
-    if len(found) > 1:
-        raise GrammarError("hold=yes or break_glass=yes, not both.", verb("run").usage)
-    return next(iter(found), "")
-
-
 def _kept_instead(ctx: AppContext, actor: Actor, ref: RunForm, values: dict[str, Any], reason: str) -> Message:
     """Keep the request until the freeze ends, or until a second person agrees. Raises BadValue for anything else."""
     wanted = _wanted(ctx, ref, values, reason)
@@ -118,18 +99,12 @@ def prefilled(ctx: AppContext, runbook: Runbook, channel: str) -> dict[str, Any]
     return incidents.prefill(runbook.parameters, incidents.bound(ctx.rt, {"channel": channel}))
 
 
-def _reuse(runbook: Runbook, given: dict[str, str]) -> int:
-    """Take `reuse_within` out of what was given, in milliseconds; 0 without it, or where it is a parameter."""
-    if "reuse_within" in runbook.parameters.get("properties", {}) or "reuse_within" not in given:
-        return 0
-    try:
-        return parse_duration(given.pop("reuse_within"))
-    except ValueError as error:
-        raise GrammarError(f"reuse_within: {error}.", verb("run").usage) from error
-
-
-def must_be_reachable(ctx: AppContext, actor: Actor, reply_to: ReplyTo, slug: str = "") -> str:
+def must_be_reachable(
+    ctx: AppContext, actor: Actor, reply_to: ReplyTo, slug: str = "", values: Mapping[str, Any] | None = None
+) -> str:
     """The channel's name; opens its incident where that or the topic tells of one, for who may open it and run `slug`.
+
+    `values` are the parameters of the run, as far as they are known.
 
     Refuses to start a run in a channel that the bot cannot post to. When Slack cannot say, the run goes on.
     """
@@ -147,7 +122,7 @@ def must_be_reachable(ctx: AppContext, actor: Actor, reply_to: ReplyTo, slug: st
         raise NotAllowed(f"This bot is not in this channel, so nobody would see the run. {invite}")
     name, topic = found.name, found.topic
     wanted = catalog.get(ctx.rt, slug) if slug else None
-    incidents.recognised_by(ctx.rt, actor, reply_to.channel, name, topic, wanted)
+    incidents.recognised_by(ctx.rt, actor, reply_to.channel, name, topic, wanted, values)
     return name or reply_to.channel_name
 
 
@@ -225,10 +200,3 @@ def started(ctx: AppContext, accepted: Accepted, channel: str) -> Message:
     where = " Its card is in this channel." if channel else ""
     warned = [f"⚠️ {inline(each, 500)}" for each in gate_notifications.foreseen(ctx.rt, execution)]
     return said("\n".join([f"Started {what}.{where}", *warned]))
-
-
-def as_given(runbook: Runbook, options: Mapping[str, str]) -> tuple[dict[str, str], str]:
-    """The parameters and the reason; a parameter that is itself called reason gets the same text."""
-    named = runbook.parameters.get("properties", {})
-    given = {name: value for name, value in options.items() if name != "reason" or name in named}
-    return given, options.get("reason", "").strip()
