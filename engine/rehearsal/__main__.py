@@ -43,9 +43,8 @@ def _bounded(told: str) -> str:
     """What is told of a rehearsal, or that it is too much."""
     if len(told) <= MAX_TOLD:
         return told
-    said = (
-        f"its steps say more than the {MAX_TOLD >> 20} MiB that are shown: play fewer cases or rounds, or less in each"
-    )
+    most = f"its steps say more than the {MAX_TOLD >> 20} MiB that are shown"
+    said = f"{most}: play fewer cases or rounds, or say less in each"
     return json.dumps({"problems": [{"line": 1, "column": 1, "message": said}], "cases": []})
 
 

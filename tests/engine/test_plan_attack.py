@@ -34,7 +34,7 @@ def runs(harness: Harness) -> int:
 
 
 def test_a_button_outlives_its_hour_for_nobody(harness: Harness) -> None:
-    """Also while no other draft is kept, which drops old ones: a day later its key is forgotten, and it would run again."""
+    """Also while nothing drops the old ones: a day later its key is forgotten, and it would run again."""
     kept = form_drafts.keep(harness.rt, CAROL.user_id, Draft({"shop": "x"}, "why"))
     assert form_drafts.find(harness.rt, CAROL.user_id, kept).values == {"shop": "x"}
     harness.clock.tick(HOUR + 1)

@@ -35,7 +35,7 @@ def test_whoever_keeps_others_from_their_turn_lets_them_go_first() -> None:
         clock.time += 15
         with pytest.raises(Conflict, match="Another rehearsal is being played"), turns.turn("U0CAROL01"):
             pass
-    with pytest.raises(Conflict, match="Others wait for a rehearsal of theirs. Try again in 15 s."):
+    with pytest.raises(Conflict, match="Others wait for a rehearsal of theirs"):
         turns._begin("U0OSCAR01")
     for _ in range(3):
         with turns.turn("U0CAROL01"):
