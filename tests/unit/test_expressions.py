@@ -450,5 +450,5 @@ def test_what_names_no_secret_is_not_compiled_to_look_for_one() -> None:
     before = shown._pieces.cache_info().misses
     assert not reads_secrets(many)
     assert shown._pieces.cache_info().misses == before
-    assert reads_secrets({"a": ["x", f"{many[:200]}{{{{ secrets['lb'] }}}}"]})
+    assert reads_secrets({"a": ["x", f"{many[:150]}{{{{ secrets['lb'] }}}}"]})
     assert reads_secrets("{{ steps.s.outputs.t }}", frozenset({("s", "t")}))
