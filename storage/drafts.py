@@ -17,9 +17,10 @@ def keep(workspace_id: int, person: str, content: Json) -> int:
 
 
 def find(workspace_id: int, person: str, draft_id: int) -> Json:
-    """What a person's draft holds, None where there is none."""
+    """What a person's draft holds, None where there is none or it is over an hour old, dropped yet or not."""
+    theirs = (FormDraft.workspace_id == workspace_id) & (FormDraft.person == person)
     query = FormDraft.select(FormDraft.content).where(
-        (FormDraft.id == draft_id) & (FormDraft.workspace_id == workspace_id) & (FormDraft.person == person)
+        (FormDraft.id == draft_id) & theirs & (FormDraft.at >= now() - KEPT_MS)
     )
     row = first(query)
     return row["content"] if row else None

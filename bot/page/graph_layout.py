@@ -18,6 +18,8 @@ Node = Hashable
 GAP_X, GAP_Y = 24.0, 34.0
 LANE: Size = (14.0, 0.0)
 """The place that a passing line takes in a layer."""
+MOST_LANES = 2_000
+"""Such places in one drawing. Where long lines would take more, they go straight: no order of them could be read."""
 _SWEEPS = 6
 
 
@@ -89,8 +91,12 @@ def _net(needs: Mapping[str, Sequence[str]], sizes: Mapping[str, Size]) -> tuple
     for node in needs:
         net.layers[depth[node]].append(node)
     ways: list[list[Node]] = []
+    passed = sum(depth[node] - depth[need] - 1 for node, before in needs.items() for need in before)
     for node, before in needs.items():
         for need in before:
+            if passed > MOST_LANES and depth[node] - depth[need] > 1:
+                ways.append([need, node])
+                continue
             lanes: list[Node] = [(need, node, layer) for layer in range(depth[need] + 1, depth[node])]
             for layer, lane in enumerate(lanes, depth[need] + 1):
                 net.layers[layer].append(lane)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 from engine.access.policy import Action, Actor, verdict
 from engine.catalog import approved_targets, catalog, rehearsing
@@ -30,18 +33,58 @@ cases:
       outcome: SUCCESS
 """
 """What a rehearsal begins with where there is none."""
-_ONE = threading.Lock()
+
+
+class Turns:
+    """One rehearsal at a time. Whoever kept others from theirs lets them go first, for as long as it took."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._whose = ""
+        self._others_came = False
+        self._rests: dict[str, float] = {}
+
+    @contextmanager
+    def turn(self, person: str) -> Iterator[None]:
+        """Have the turn for as long as the block. Raises `Conflict` where it is another's."""
+        began = self._begin(person)
+        try:
+            yield
+        finally:
+            self._end(person, began)
+
+    def _begin(self, person: str) -> float:
+        with self._lock:
+            now = self._clock()
+            if self._whose:
+                self._others_came |= person != self._whose
+                raise Conflict("Another rehearsal is being played. Try again in a moment.")
+            left = self._rests.get(person, now) - now
+            if left > 0:
+                raise Conflict(f"Others wait for a rehearsal of theirs. Try again in {math.ceil(left)} s.")
+            self._whose, self._others_came = person, False
+            return now
+
+    def _end(self, person: str, began: float) -> None:
+        with self._lock:
+            now = self._clock()
+            self._whose = ""
+            self._rests = {who: until for who, until in self._rests.items() if until > now}
+            if self._others_came:
+                self._rests[person] = now + (now - began)
+
+
+_TURNS = Turns()
 
 
 def walked(rt: Runtime, actor: Actor, runbook: Runbook, rehearsal: str) -> dict[str, Json]:
     """Every case of a rehearsal with its steps: `cases`, or its `problems`. Nothing is called.
 
-    The runbooks that it starts are those that the actor may see. Raises `Conflict` where another one is being played,
-    or where this one takes longer than `LIMIT_S`.
+    The runbooks that it starts are those that the actor may see. Raises `Conflict` where it is another's turn
+    (`Turns`), or where this one takes longer than `LIMIT_S`.
     """
-    if not _ONE.acquire(blocking=False):
-        raise Conflict("Another rehearsal is being played. Try again in a moment.")
-    try:
+    with _TURNS.turn(actor.user_id):
         known = _with_started(rt, actor, runbook)
         asked = {
             "rehearsals": [],
@@ -49,8 +92,6 @@ def walked(rt: Runtime, actor: Actor, runbook: Runbook, rehearsal: str) -> dict[
             "runbooks": {slug: codec.canonical(each) for slug, each in known.items()},
         }
         told, _ = rehearsing.ask(json.dumps(asked).encode(), LIMIT_S)
-    finally:
-        _ONE.release()
     if not told:
         raise Conflict(f"The rehearsal did not end within {LIMIT_S:g} s. Play fewer cases, or shorter ones.")
     found: dict[str, Json] = told[0]

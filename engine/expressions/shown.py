@@ -43,6 +43,7 @@ class _Piece:
 Held = frozenset[tuple[str, str]]
 """Outputs of steps that are secret, each as its step's id and its own name."""
 NONE: Held = frozenset()
+_ROOT = "secrets"
 
 
 def render_shown(value: Json, context: Variables, held: Held = NONE) -> Json:
@@ -80,14 +81,16 @@ def reads_secrets(value: Json, held: Held = NONE) -> bool:
     """Whether a template somewhere in `value` reads a secret, or an output that is `held` as one."""
     if isinstance(value, dict | list | tuple):
         return any(reads_secrets(item, held) for item in (value.values() if isinstance(value, dict) else value))
-    return isinstance(value, str) and has_template(value) and any(piece.secrets for piece in _pieces(value, held))
+    if not isinstance(value, str) or not has_template(value) or not (held or _ROOT in value):
+        return False  # without compiling each part of what names no secret
+    return any(piece.secrets for piece in _pieces(value, held))
 
 
 def secrets_read(value: Json) -> set[str]:
     """The names of the secrets that templates somewhere in `value` read."""
     if isinstance(value, dict | list | tuple):
         return set().union(*map(secrets_read, value.values() if isinstance(value, dict) else value))
-    if not isinstance(value, str) or not has_template(value):
+    if not isinstance(value, str) or not has_template(value) or _ROOT not in value:
         return set()
     return {name for piece in _pieces(value, NONE) for name in piece.secrets}
 
@@ -135,7 +138,7 @@ def _piece(node: nodes.Node, held: Held) -> _Piece:
         return _Piece(_always(node.data), ())
     chains = chains_of(node)
     names = sorted(
-        {chain[1] if len(chain) > 1 else "?" for chain in chains if chain[0] == "secrets"}.union(
+        {chain[1] if len(chain) > 1 else "?" for chain in chains if chain[0] == _ROOT}.union(
             *(held_names(chain, held) for chain in chains)
         )
     )

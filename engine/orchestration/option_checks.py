@@ -11,6 +11,7 @@ import hashlib
 import json
 import time
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from engine.access import secret_use
@@ -36,10 +37,13 @@ PATIENCE_S = 10.0
 _TOLD = 10
 
 
-def offered(rt: Runtime, version: VersionRecord, name: str, typed: str = "", *, patient: bool = False) -> Offered:
+def offered(
+    rt: Runtime, version: VersionRecord, name: str, typed: str = "", *, patient: bool = False, fresh: bool = False
+) -> Offered:
     """The choices for a parameter with `x-options` of a version that may run, as they are or came last.
 
-    Those that fit `typed`, where the system searches by itself; else all. Needs no open connection and no transaction.
+    Those that fit `typed`, where the system searches by itself; else all. `fresh` takes no kept answer for good. Needs
+    no open connection and no transaction.
     """
     runbook = catalog.definition(version)
     rules, reading = _rules(runbook, name)
@@ -49,7 +53,7 @@ def offered(rt: Runtime, version: VersionRecord, name: str, typed: str = "", *, 
         known = secret_use.rules_for(rt, lookup)
     search = clean_text(typed.strip()[:MAX_SEARCH]) if reading.search else ""
     return rt.options.ask(
-        (_source(version, as_agreed, name), search), reading.cache_ms,
+        (_source(version, as_agreed, name), search), 0 if fresh else reading.cache_ms,
         lambda: options_call.ask(rt, lookup, reading, rules, (known, runbook.team), search), patient=patient,
     )  # fmt: skip
 
@@ -72,15 +76,15 @@ def must_be_offered(
     Raises `InvalidParameters` for what is not offered, naming the nearest.
     """
     runbook = catalog.definition(version)
-    until = time.monotonic() + PATIENCE_S
     wrong: dict[str, str] = {}
     unchecked: list[str] = []
+    asking = _Asking(time.monotonic() + PATIENCE_S)
     for name in map(parameter_options.parameter_of, runbook.lookups):
         if values.get(name) is None or (names is not None and name not in names):
             continue
         value = values[name]
         for each in value if isinstance(value, list) else [value]:
-            why = _wrong(rt, version, name, each, until)
+            why = _wrong(rt, version, name, each, asking)
             if why and name not in wrong:
                 wrong[name] = why
             elif why is None and name not in unchecked:
@@ -93,11 +97,22 @@ def must_be_offered(
     return tuple(unchecked)
 
 
-def _wrong(rt: Runtime, version: VersionRecord, name: str, value: Json, until: float) -> str | None:
+@dataclass(slots=True)
+class _Asking:
+    """How long a start may go on asking (monotonic seconds), and the parameters whose systems cannot be asked."""
+
+    until: float
+    away: set[str] = field(default_factory=set)
+
+
+def _wrong(rt: Runtime, version: VersionRecord, name: str, value: Json, asking: _Asking) -> str | None:
     """What is wrong with one value, "" for nothing, None where nobody can say."""
     runbook = catalog.definition(version)
     _, reading = _rules(runbook, name)
-    found = offered(rt, version, name, _text(value), patient=time.monotonic() < until)
+    late, is_away = time.monotonic() >= asking.until, name in asking.away
+    if late and reading.search and not is_away:
+        return f"its values could not all be looked for within {PATIENCE_S:g} s: give fewer of them"
+    found = offered(rt, version, name, _text(value), patient=not (late or is_away))
     if _among(value, found.options):
         return ""
     if found.trouble or reading.search:
@@ -107,6 +122,9 @@ def _wrong(rt: Runtime, version: VersionRecord, name: str, value: Json, until: f
         if any(_among(value, each.options) for each in known):
             return ""
         if found.trouble and (reading.search or not known):
+            if reading.search and not is_away and not offered(rt, version, name, patient=True, fresh=True).trouble:
+                return f"its system answers, and not when it is asked for “{shortened(_text(value))}”: {found.trouble}"
+            asking.away.add(name)
             return None
     return _not_offered(value, found)
 

@@ -65,8 +65,8 @@ def vote(
         authorise(rt, actor, Action.VOTE, Gate(gate, transition.execution))
         changed = _shows_something_else(transition, gate)
         if not changed:
-            kept = received.mask(transition, rt.redactor().redact_json(said)) if said else None
-            given = VoteRecord(gate.id, actor.user_id, decision, comment.strip(), transition.at, kept)
+            note, kept = received.mask(transition, rt.redactor().redact_json([comment.strip(), said or None]))
+            given = VoteRecord(gate.id, actor.user_id, decision, note, transition.at, kept)
             _give(transition, actor, gate, given)
     if changed:
         raise _changed(gate)

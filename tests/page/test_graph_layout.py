@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -115,3 +116,14 @@ def test_a_line_is_an_svg_path() -> None:
     """Bent between layers, straight through one."""
     assert path_of([(0, 0), (10, 20)]) == "M0.0 0.0 C0.0 10.0 10.0 10.0 10.0 20.0"
     assert path_of([(0, 0), (5, 10), (5, 20), (0, 30)]).count("L") == 1
+
+
+def test_a_tangle_is_drawn_in_no_time() -> None:
+    """Ninety steps in a chain, and ninety that need each of them: whoever looks at it holds up nobody else."""
+    needs = {f"a{number}": (f"a{number - 1}",) if number else () for number in range(90)}
+    needs |= {f"b{number}": tuple(f"a{each}" for each in range(90)) for number in range(90)}
+    began = time.thread_time()
+    found = arrange(needs, dict.fromkeys(needs, (100.0, 40.0)))
+    assert time.thread_time() - began < 2.0
+    assert len(found.lines) == 89 + 90 * 90
+    assert all(line.points[0][1] < line.points[-1][1] for line in found.lines)

@@ -20,9 +20,11 @@ from engine.expressions import (
     check,
     evaluate,
     holds,
+    reads_secrets,
     references,
     render,
     render_text,
+    shown,
 )
 
 CONTEXT: dict[str, Any] = {
@@ -440,3 +442,13 @@ def test_evaluation_is_fast() -> None:
     for _ in range(1_000):
         evaluate("steps.sign-off.outputs.status == 200", CONTEXT)
     assert time.thread_time() - start < 0.1
+
+
+def test_what_names_no_secret_is_not_compiled_to_look_for_one() -> None:
+    """A text of many parts is looked at in no time; one that reads a secret in a single part is found all the same."""
+    many = "".join(f"{{{{ params.a{number} }}}}" for number in range(600))
+    before = shown._pieces.cache_info().misses
+    assert not reads_secrets(many)
+    assert shown._pieces.cache_info().misses == before
+    assert reads_secrets({"a": ["x", f"{many[:150]}{{{{ secrets['lb'] }}}}"]})
+    assert reads_secrets("{{ steps.s.outputs.t }}", frozenset({("s", "t")}))
