@@ -6,17 +6,20 @@ from bot import plan_text
 from bot.cli.connect import Refused
 from bot.cli.invocation import Answer, Invocation
 from bot.cli.people_names import Names
+from bot.grammar import LIVE
 from engine.definition import parameters
 from storage.records import Json
 
 
 def plan(invocation: Invocation) -> Answer:
-    """`plan ID[@VERSION] [KEY=VALUE …]`."""
+    """`plan ID[@VERSION] [KEY=VALUE …] [live=yes]`."""
     slug, number = invocation.command.target
     schema = invocation.api.get(f"runbooks/{slug}")["parameters"]
     named = schema.get("properties", {})
     given = {name: value for name, value in invocation.command.options.items() if name != "reason" or name in named}
     body: dict[str, Json] = {"version": number, "reason": invocation.option("reason").strip()}
+    if LIVE not in named and given.pop(LIVE, None) is not None:
+        body["live"] = invocation.command.says_yes(LIVE)
     body["parameters"] = parameters.coerce(schema, given)
     if invocation.options.channel:
         body["incident"] = {"channel": invocation.options.channel}

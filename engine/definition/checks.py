@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from engine.definition import calls, parameter_options, references, secret_outputs, structure
+from engine.definition import calls, dry_run_checks, parameter_options, references, secret_outputs, structure
 from engine.definition.durations import HOUR_MS, MAX_APPROVAL_MS, MAX_RUN_MS, MAX_STEP_MS, parse_duration, show_duration
 from engine.definition.graph import ancestors_of, cycle
 from engine.definition.kinds import KINDS, Kind, Treatment
@@ -166,6 +166,7 @@ def _step_findings(
         yield Finding((*path, "undo"), f"`undo` is for the main steps: what runs in `{path[0]}` stays", at_key=True)
     if "type" in step:
         yield from references.step_findings(step, path, with_path, scope)
+    yield from dry_run_checks.findings(step, path, scope)
 
 
 def _duration(key: str, holder: Mapping[str, Json], path: Path, most: int, least: int = 1) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from bot.grammar import LIVE
 from bot.slack.app_context import AppContext
 from bot.slack.ids import Action, PlanRef, decode
 from bot.slack.reply import Reply, ReplyTo
@@ -12,20 +13,36 @@ from bot.slack.verbs import running
 from bot.slack.verbs.invocation import Invocation
 from bot.slack.verbs.queries import shared
 from bot.slack.views import plans as views
-from bot.slack.views.parts import Message
+from bot.slack.views.parts import Message, said
+from bot.slack.views.text import code
 from engine.catalog import catalog
 from engine.definition import parameters
 from engine.orchestration.admission import Wanted
-from engine.runs import form_drafts, plans
+from engine.runs import form_drafts, live_calls, live_plans, plans
 from engine.runs.form_drafts import Draft
 from engine.runs.plan_records import Plan, PlanChanged
 
 
 def plan(invocation: Invocation) -> Message:
-    """`plan ID[@VERSION] [KEY=VALUE …]`."""
+    """`plan ID[@VERSION] [KEY=VALUE …] [live=yes]`."""
     ctx, actor, reply_to = invocation.ctx, invocation.actor, invocation.reply_to
-    made = plans.make(ctx.rt, actor, _asked(invocation, reply_to.channel_name))
+    live = is_live(invocation)
+    wanted = _asked(_without(invocation, LIVE) if live else invocation, reply_to.channel_name)
+    made = (live_plans.make if live and invocation.command.says_yes(LIVE) else plans.make)(ctx.rt, actor, wanted)
     return _shown(ctx, reply_to, made, ())
+
+
+def is_live(invocation: Invocation) -> bool:
+    """Whether a `plan` says how it is to be made, and no parameter of that name."""
+    return invocation.command.verb == "plan" and _names_option(invocation, LIVE)
+
+
+def being_made(invocation: Invocation) -> Message | None:
+    """What is said at once of a plan that takes a while."""
+    if not is_live(invocation) or not invocation.command.says_yes(LIVE):
+        return None
+    slug = invocation.command.target[0]
+    return said(f"⏳ Asking what {code(slug)} calls, in check mode. This takes {live_calls.ALL_MS // 1000} s at most …")
 
 
 def click(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
@@ -46,10 +63,19 @@ def click(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
 
 def is_planned(invocation: Invocation) -> bool:
     """Whether a `run` names the plan that it is to be, and not a parameter of that name."""
-    if "plan" not in invocation.command.options:
+    return _names_option(invocation, "plan")
+
+
+def _names_option(invocation: Invocation, name: str) -> bool:
+    if name not in invocation.command.options:
         return False
     found = catalog.definition(catalog.version(invocation.ctx.rt, invocation.command.target[0]))
-    return "plan" not in found.parameters.get("properties", {})
+    return name not in found.parameters.get("properties", {})
+
+
+def _without(invocation: Invocation, name: str) -> Invocation:
+    options = {key: value for key, value in invocation.command.options.items() if key != name}
+    return replace(invocation, command=replace(invocation.command, options=options))
 
 
 def run_planned(invocation: Invocation) -> Message:
@@ -58,9 +84,8 @@ def run_planned(invocation: Invocation) -> Message:
     planned = catalog.definition(catalog.version(ctx.rt, *invocation.command.target))
     if keep := running.kept_how(invocation.command, planned):
         raise invocation.wrong(f"plan=DIGEST starts what was planned: it does not go with {keep}=yes.")
-    options = {name: value for name, value in invocation.command.options.items() if name != "plan"}
     name = running.must_be_reachable(ctx, actor, reply_to)
-    wanted = _asked(replace(invocation, command=replace(invocation.command, options=options)), name)
+    wanted = _asked(_without(invocation, "plan"), name)
     try:
         accepted = plans.request(ctx.rt, actor, wanted, invocation.option("plan"))
     except PlanChanged as changed:
