@@ -131,14 +131,10 @@ def _host(rt: Runtime, looked: Looked, asked: Step, seen: Seen) -> str:
 
 def make(rt: Runtime, looked: Looked, calls: Sequence[LiveCall]) -> None:
     """Make them, several at once, and note with each step what came of it."""
-    from engine.egress import Egress, Policy
-    from engine.steps.perform import Tools
+    from engine.steps.own_tools import open_tools
 
     until = time.monotonic() + ALL_MS / 1000
-    redactor = rt.redactor()
-    tools = Tools(
-        Egress(Policy(allowed=rt.settings.egress_allow, own=rt.settings.own_endpoints)), rt.secrets(redactor), redactor
-    )
+    tools = open_tools(rt)
     claims = list(_claims(rt, looked, calls))
     try:
         with ThreadPoolExecutor(min(MOST_PARALLEL, looked.execution.max_concurrent), "live-plan") as pool:
@@ -146,7 +142,7 @@ def make(rt: Runtime, looked: Looked, calls: Sequence[LiveCall]) -> None:
     finally:
         tools.close()
     for call, each in zip(calls, told, strict=True):
-        call.shown["live"] = redactor.redact_json(each if not _hides(call.step) else _hidden(each))
+        call.shown["live"] = tools.redactor.redact_json(each if not _hides(call.step) else _hidden(each))
 
 
 def _claims(rt: Runtime, looked: Looked, calls: Sequence[LiveCall]) -> Iterator[Claim]:
