@@ -10,6 +10,8 @@ _ACTIONS = {
     "execution.pause": "paused",
     "execution.resume": "resumed",
     "execution.cancel": "cancelled",
+    "plan.live": "asked the targets in check mode for",
+    "plan.answered": "was answered in check mode for",
     "execution.offer": "offered",
     "execution.handover": "took over",
     "execution.evidence": "took the evidence of",

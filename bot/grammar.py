@@ -48,6 +48,8 @@ _RUN = re.compile(r"R-[0-9A-Z]{2,}", re.IGNORECASE)
 BREAK_GLASS_ID = re.compile(r"B-[0-9A-Z]{2,}", re.IGNORECASE)
 HOLD, BREAK_GLASS = "hold", "break_glass"
 """The options of `run` by which a request is kept instead of begun at once."""
+LIVE = "live"
+"""The option of `plan` by which the targets are asked in their own check mode."""
 _NEEDED = re.compile(r"(?:^|\s)(?!\S*[\"=])([^\s\[\]]+)")
 """The first part of a usage that may not be left out."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")

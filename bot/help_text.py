@@ -48,6 +48,7 @@ _PARTS = {
     "SCOPE": "everything, team:NAME, tag:NAME or a runbook's id",
     "SCOPE|FREEZE": "everything, team:NAME, tag:NAME, a runbook's id, or the id of one freeze",
     "for": "how long it lasts instead: 2h or 3d",
+    "live": "yes makes the calls that steps name under dry_run; only for who may start the run now",
     "plan": "the digest of a plan: what would not be exactly that is refused",
     "digest": "that of what was shown: what reads otherwise by now is refused",
     "resume": "yes lets go on what it has paused",

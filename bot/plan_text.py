@@ -9,8 +9,9 @@ from bot.slack.views.text import clean, duration
 from engine.definition.kinds import KINDS
 from storage.records import Json
 
-_BESIDE = ("step", "name", "kind", "with", "blocks", "undo", "child", "gate", "needs", "if", "when", "fails", "dry_run")
+_BESIDE = ("step", "name", "kind", "with", "blocks", "undo", "child", "gate", "needs", "if", "when", "fails", "live")
 """What a step's lines say in words of their own."""
+_LIVE = {"success": "it would work", "failure": "FAILED", "unknown": "NO ANSWER", "not_called": "not asked"}
 
 
 def lines(plan: Json) -> Iterator[str]:
@@ -20,6 +21,7 @@ def lines(plan: Json) -> Iterator[str]:
     most = duration(plan["timeout_ms"])
     yield f"{plan['runbook']}@{plan['version']} with {given or 'no parameters'}, for at most {most}"
     yield from obstacle_lines(plan)
+    yield from _live_counts(plan.get("live"))
     yield from (f"  ! {each}" for each in plan["warnings"])
     if plan["concurrency"]:
         yield f"  concurrency: {plan['concurrency']}"
@@ -30,6 +32,13 @@ def lines(plan: Json) -> Iterator[str]:
     if plan["destinations"]:
         yield "Secrets go to:"
         yield from (f"  {each['host']}: {', '.join(each['secrets'])} ({each['step']})" for each in plan["destinations"])
+
+
+def _live_counts(live: Json) -> Iterator[str]:
+    if live is None:
+        return
+    told = [f"{count} {_LIVE[word]}" for word, count in live.items() if count]
+    yield f"  Asked in check mode: {', '.join(told) or 'nothing, since no step has a dry_run'}."
 
 
 def obstacle_lines(plan: Json) -> Iterator[str]:
@@ -75,6 +84,8 @@ def _details(step: Json, with_: Json, said: Iterable[str]) -> Iterator[str]:
         yield f"without a decision: {gate['on_timeout']}"
     if step.get("when") != "no":
         yield from _rules(step)
+    if "live" in step:
+        yield from _live(step["live"])
     for block in step.get("blocks", ()):
         yield f"{block['of']}:"
         yield from _further_in(_steps(block["steps"]))
@@ -83,6 +94,18 @@ def _details(step: Json, with_: Json, said: Iterable[str]) -> Iterator[str]:
     if "undo" in step:
         yield "undo:"
         yield from _further_in(_step(step["undo"]))
+
+
+def _live(live: Json) -> Iterator[str]:
+    """What a step's target said in its check mode."""
+    said, answer = clean(live["message"]), live.get("answer", {})
+    facts = " ".join(str(answer[key]) for key in ("status", "code") if key in answer)
+    yield f"in check mode: {_LIVE[live['outcome']]}{f' ({clean(facts)})' if facts else ''}{f': {said}' if said else ''}"
+    call = [str(live["call"][key]) for key in ("method", "url", "target", "service") if key in live.get("call", {})]
+    if call:
+        yield f"  asked: {clean(' '.join(call))}"
+    if "body" in answer:
+        yield f"  answered: {_written(answer['body'])}"
 
 
 def _rules(step: Json) -> Iterator[str]:

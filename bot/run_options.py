@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bot.grammar import BREAK_GLASS, HOLD, Command, GrammarError, verb
+from bot.grammar import BREAK_GLASS, HOLD, LIVE, Command, GrammarError, verb
 from engine.definition.durations import parse_duration
 from storage.records import Json
 
@@ -38,6 +38,13 @@ def read(command: Command, schema: Json) -> RunOptions:
         raise _wrong(f"plan=DIGEST starts what was planned: it does not go with {keep}=yes.")
     force = "force" in own and command.says_yes("force")
     return RunOptions(given, reason, force, _reuse_within_ms(own), keep, plan)
+
+
+def read_plan(command: Command, schema: Json) -> tuple[dict[str, str], str, bool]:
+    """The parameters of a `plan` as they were typed, its reason, and whether it asks what it calls, in check mode."""
+    given, reason = as_given(schema, command.options)
+    live = LIVE not in schema.get("properties", {}) and given.pop(LIVE, None) is not None and command.says_yes(LIVE)
+    return given, reason, live
 
 
 def as_given(schema: Json, options: Mapping[str, str]) -> tuple[dict[str, str], str]:

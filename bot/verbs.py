@@ -48,8 +48,8 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "plan",
-        'plan ID[@VERSION] [KEY=VALUE …] [reason="…"]',
-        "Show everything that a run would do, with nothing done.",
+        'plan ID[@VERSION] [KEY=VALUE …] [reason="…"] [live=yes]',
+        "Show everything that a run would do, with nothing done; live=yes asks the targets in their check mode.",
         (1, 1),
         None,
     ),

@@ -24,7 +24,7 @@ router = APIRouter(prefix="/executions", tags=["executions"], route_class=Operat
 STEERED = documented(400, 403, 404, 409, 413, 415, 422)
 STARTED = {
     **STEERED,
-    **documented(503),
+    **documented(412, 503),
     **leading_to(
         202, "execution", "execution/id", "get_execution", "pause_execution", "resume_execution", "cancel_execution",
         "replay_execution", "explain_execution", "list_steps", "get_execution_logs", "get_execution_evidence",

@@ -87,11 +87,12 @@ def offered(words: Sequence[str], prefix: str, look_up: LookUp) -> Offers:
 
 _RUN_LIKE = ("run", "plan")
 """Verbs that take the parameters of the runbook that is named."""
+_OF_RUNS = {"run": ("reason",), "plan": ("live", "reason")}
 
 
 def _behind(verb: Verb, words: Sequence[str], look_up: LookUp) -> Offers:
     """The keys of the verb, and what its first word may be; behind a runbook that is to run, its parameters."""
-    found = [f"{key}=" for key in sorted(verb.options or ({"reason"} if verb.name in _RUN_LIKE else ()))]
+    found = [f"{key}=" for key in sorted(verb.options or _OF_RUNS.get(verb.name, ()))]
     usage = verb.usage.removeprefix(verb.name).strip().removeprefix("[")
     if verb.name in _RUN_LIKE and words:
         found += [f"{name}=" for name in look_up("parameters", words[0])]

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from bot import plan_text
+from bot import plan_text, run_options
 from bot.cli.connect import Refused
 from bot.cli.invocation import Answer, Invocation
 from bot.cli.people_names import Names
-from bot.run_options import as_given
 from engine.definition import parameters
 from storage.records import Json
 
 
 def plan(invocation: Invocation) -> Answer:
-    """`plan ID[@VERSION] [KEY=VALUE …]`."""
+    """`plan ID[@VERSION] [KEY=VALUE …] [live=yes]`."""
     slug, number = invocation.command.target
     schema = invocation.api.get(f"runbooks/{slug}")["parameters"]
-    given, reason = as_given(schema, invocation.command.options)
-    body: dict[str, Json] = {"version": number, "reason": reason, "parameters": parameters.coerce(schema, given)}
+    given, reason, live = run_options.read_plan(invocation.command, schema)
+    body: dict[str, Json] = {"version": number, "reason": reason, "live": live}
+    body["parameters"] = parameters.coerce(schema, given)
     if invocation.options.channel:
         body["incident"] = {"channel": invocation.options.channel}
     found = invocation.api.look(f"runbooks/{slug}/plan", body)

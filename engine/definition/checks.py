@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from engine.definition import (
     calls,
+    dry_run_checks,
     parameter_options,
     references,
     secret_outputs,
@@ -174,6 +175,7 @@ def _step_findings(
         yield Finding((*path, "undo"), f"`undo` is for the main steps: what runs in `{path[0]}` stays", at_key=True)
     if "type" in step:
         yield from step_checks.step_findings(step, path, with_path, scope)
+    yield from dry_run_checks.findings(step, path, scope)
 
 
 def _duration(key: str, holder: Mapping[str, Json], path: Path, most: int, least: int = 1) -> Iterator[Finding]:

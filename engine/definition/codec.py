@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
-from engine.definition import parameter_options
+from engine.definition import dry_runs, parameter_options
 from engine.definition.model import Concurrency, Retry, Runbook, Step
 from storage.records import Json
 
@@ -126,10 +126,12 @@ def _step_extras(step: Step) -> Iterator[tuple[str, Json]]:
         yield "blocks", {name: _steps_data(inner) for name, inner in step.blocks.items()}
     if step.undo:
         yield "undo", _step_data(step.undo)
+    if step.dry_run:
+        yield "dry_run", {"with": step.dry_run.step.with_, "before_gates": step.dry_run.before_gates}
 
 
 def _step(data: dict[str, Json]) -> Step:
-    return Step(
+    step = Step(
         id=data["id"],
         name=data["name"],
         kind=data["kind"],
@@ -146,4 +148,10 @@ def _step(data: dict[str, Json]) -> Step:
         outputs=data.get("outputs", {}),
         blocks={name: _steps(inner) for name, inner in data.get("blocks", {}).items()},
         undo=_step(data["undo"]) if "undo" in data else None,
+    )
+    said = data.get("dry_run")
+    return (
+        step
+        if said is None
+        else replace(step, dry_run=dry_runs.of(step, said["with"], before_gates=said["before_gates"]))
     )

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path as FilePath
 from typing import Literal
 
-from engine.definition import checks, lint, lint_ignores, parameter_options, regular_files, structure, tree
+from engine.definition import checks, dry_runs, lint, lint_ignores, parameter_options, regular_files, structure, tree
 from engine.definition.durations import parse_duration
 from engine.definition.kinds import KINDS
 from engine.definition.model import (
@@ -239,7 +239,7 @@ def _step(item: dict[str, Json], needs: tuple[str, ...] = ()) -> Step:
     written = kind.normalised({**kind.defaults, **item["with"]})
     with_ = {key: value for key, value in written.items() if key not in kind.durations and key not in kind.blocks}
     with_ |= {f"{key}_ms": parse_duration(written[key]) for key in kind.durations}
-    return Step(
+    step = Step(
         id=item["id"],
         name=str(item.get("name", item["id"])),
         kind=item["type"],
@@ -257,6 +257,7 @@ def _step(item: dict[str, Json], needs: tuple[str, ...] = ()) -> Step:
         blocks={block: _steps(written.get(block, ())) for block in kind.blocks},
         undo=_undo(item),
     )
+    return dry_runs.with_check(step, item.get(dry_runs.KEY))
 
 
 def _undo(item: dict[str, Json]) -> Step | None:

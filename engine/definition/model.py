@@ -40,6 +40,18 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
+class DryRun:
+    """A step's call in its target's own check mode, which `plan live=yes` makes; no run does.
+
+    `step` is the call, whole, under the id of the step that it checks. `before_gates` says that it may be made though
+    a gate that stands before the step is still to be decided.
+    """
+
+    step: Step
+    before_gates: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One node of the runbook's graph.
 
@@ -56,6 +68,7 @@ class Step:
     `continue_on_error` says whether the run goes on when it fails; with "report" it goes on and ends FAILED.
     `skippable` says whether a person may have it skipped behind a gate that has released it: True without asking the
     gate's approvers, False not at all (nor before), None where one of them has to agree.
+    `dry_run` is its call in check mode, None where the file says nothing of one.
     """
 
     id: str
@@ -74,6 +87,7 @@ class Step:
     outputs: Mapping[str, Json] = field(default_factory=dict)
     blocks: Mapping[str, tuple[Step, ...]] = field(default_factory=dict)
     undo: Step | None = None
+    dry_run: DryRun | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.definition.kinds import Treatment, kind_of
 from engine.definition.model import Runbook, Step
@@ -33,6 +33,12 @@ def every_step(runbook: Runbook) -> Iterator[Placed]:
         return
     for section, steps in (("steps", runbook.steps), ("on_failure", runbook.on_failure), ("finally", runbook.finally_)):
         yield from _placed(steps, (section,), in_loop=False)
+
+
+def dry_run_of(placed: Placed) -> Iterator[Placed]:
+    """The call in check mode of a step, if it has one, where the file says what is laid over its `with`."""
+    if placed.step.dry_run is not None:
+        yield replace(placed, step=placed.step.dry_run.step, with_path=(*placed.path, "dry_run"))
 
 
 def _placed(steps: Sequence[Step], path: Path, *, in_loop: bool) -> Iterator[Placed]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.definition.kinds import Treatment, kind_of
 from engine.definition.model import Runbook, Step
-from engine.definition.placed import every_step
+from engine.definition.placed import Placed, dry_run_of, every_step
 from engine.definition.rendering import secret_parts, target_as_url
 from engine.definition.schema import Path
 from engine.expressions import Held, has_template, held_names, references
@@ -56,18 +56,29 @@ def carried(step: Step, held: Held) -> Carried:
 
 
 def reaches(runbook: Runbook) -> Iterator[Reach]:
-    """Every place that a runbook's own steps call, in the file's order; a runbook that it starts has its own."""
+    """Every place that a runbook's own steps call, in the file's order; a runbook that it starts has its own.
+
+    A call in check mode has its own where it goes elsewhere, or takes other secrets there.
+    """
     for placed in every_step(runbook):
-        step, names = placed.step, carried(placed.step, runbook.held)
-        for key, value in step.with_.items():
-            treatment = kind_of(step).treatment(key)
-            if treatment in (Treatment.URL, Treatment.TARGET):
-                url = target_as_url(value) if treatment is Treatment.TARGET else value
-                yield _reach(step.id, url, names.own, (*placed.with_path, key), names.received_own)
-        auth = step.with_.get("auth")
-        if isinstance(auth, dict) and auth.get("type") == "oauth2":
-            where = (*placed.with_path, "auth", "token_url")
-            yield _reach(step.id, str(auth["token_url"]), names.token, where, names.received_token)
+        own = list(_of_call(placed, runbook.held))
+        yield from own
+        known = {replace(each, path=()) for each in own}
+        for asked in dry_run_of(placed):
+            yield from (each for each in _of_call(asked, runbook.held) if replace(each, path=()) not in known)
+
+
+def _of_call(placed: Placed, held: Held) -> Iterator[Reach]:
+    step, names = placed.step, carried(placed.step, held)
+    for key, value in step.with_.items():
+        treatment = kind_of(step).treatment(key)
+        if treatment in (Treatment.URL, Treatment.TARGET):
+            url = target_as_url(value) if treatment is Treatment.TARGET else value
+            yield _reach(step.id, url, names.own, (*placed.with_path, key), names.received_own)
+    auth = step.with_.get("auth")
+    if isinstance(auth, dict) and auth.get("type") == "oauth2":
+        where = (*placed.with_path, "auth", "token_url")
+        yield _reach(step.id, str(auth["token_url"]), names.token, where, names.received_token)
 
 
 def _reach(step: str, url: str, names: frozenset[str], path: Path, received: frozenset[str]) -> Reach:

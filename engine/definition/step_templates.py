@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from engine.definition import regular_files, tree
-from engine.definition.kinds import KINDS, Treatment
+from engine.definition.kinds import KINDS, Kind, Treatment
 from engine.definition.parameters import EMPTY, validate
 from engine.definition.schema import Finding, Path, subject
 from engine.definition.structure import MAX_STEPS
@@ -259,15 +259,17 @@ def _step(step: dict[str, Json], words: Substitution) -> dict[str, Json]:
         made["if"] = words.condition(step["if"])
     if "undo" in step:
         made["undo"] = _step(step["undo"], words)
-    made["with"] = {}
-    for key, value in step["with"].items():
-        if key in kind.blocks:
-            made["with"][key] = _steps(value, words)
-        elif kind.treatment(key) is Treatment.CONDITION:
-            made["with"][key] = words.condition(value)
-        else:
-            made["with"][key] = words.value(value)
+    for part in ("with", "dry_run"):
+        if part in step:
+            made[part] = {key: _said(kind, key, value, words) for key, value in step[part].items()}
     return made
+
+
+def _said(kind: Kind, key: str, value: Json, words: Substitution) -> Json:
+    """What a key of `with`, or of what is laid over it, says in the runbook's words."""
+    if key in kind.blocks:
+        return _steps(value, words)
+    return words.condition(value) if kind.treatment(key) is Treatment.CONDITION else words.value(value)
 
 
 def shown(source: Source, text: str) -> str:

@@ -10,9 +10,10 @@ from dataclasses import replace
 from typing import Final
 
 from engine.definition import calls
+from engine.definition.dry_runs import checks
 from engine.definition.kinds import Treatment, kind_of
 from engine.definition.model import Runbook, Step
-from engine.definition.placed import every_step
+from engine.definition.placed import dry_run_of, every_step
 from engine.definition.schema import Finding
 from engine.definition.target_urls import target_in, with_base
 from engine.text.words import did_you_mean, listed
@@ -35,7 +36,7 @@ def named_by(step: Step) -> str | None:
 
 def names(runbook: Runbook) -> frozenset[str]:
     """The targets that a runbook's own steps and the choices of its parameters call."""
-    return frozenset(filter(None, map(named_by, (*runbook.by_id.values(), *runbook.lookups))))
+    return frozenset(filter(None, map(named_by, (*runbook.by_id.values(), *checks(runbook), *runbook.lookups))))
 
 
 def resolved(runbook: Runbook, targets: Targets) -> Runbook:
@@ -51,7 +52,7 @@ def resolved(runbook: Runbook, targets: Targets) -> Runbook:
 
 def findings(runbook: Runbook, targets: Targets) -> Iterator[Finding]:
     """Every target that is not known, with the nearest name, and every header that one sets another way."""
-    for placed in every_step(runbook):
+    for placed in (call for step in every_step(runbook) for call in (step, *dry_run_of(step))):
         name = named_by(placed.step)
         if name is None:
             continue
@@ -70,7 +71,8 @@ def resolved_step(step: Step, targets: Targets) -> Step:
     with_ = _with(step.with_, targets[name]) if name is not None and name in targets else step.with_
     undo = resolved_step(step.undo, targets) if step.undo else None
     blocks = {key: _all(steps, targets) for key, steps in step.blocks.items()}
-    return replace(step, with_=with_, undo=undo, blocks=blocks)
+    asked = replace(step.dry_run, step=resolved_step(step.dry_run.step, targets)) if step.dry_run else None
+    return replace(step, with_=with_, undo=undo, blocks=blocks, dry_run=asked)
 
 
 def _all(steps: tuple[Step, ...], targets: Targets) -> tuple[Step, ...]:

@@ -173,20 +173,7 @@ def accept(rt: Runtime, actor: Actor, checked: Checked) -> ExecutionRecord:
     Raises as `authorise`, `NotApproved`, `Conflict` for its slot, `IntegrityError` for its id.
     """
     version, wanted = checked.version, checked.wanted
-    with people.reads_cached(anew=True):
-        (found,) = people.read_with(rt.workspace_id, actor.user_id, runbooks.share_query(rt.workspace_id, version.slug))
-        if not found:
-            raise catalog.no_such(version.slug)
-        authorise(rt, actor, Action.START, found[0], checked.about, heed_freezes=wanted.is_start)
-        if not wanted.may_be_draft:
-            catalog.must_run(rt, found[0], version.number)
-        elif catalog.runnable(rt, found[0], version.number, draft=True).id != version.id:
-            raise catalog.no_such(version.slug)
-    if wanted.parent_step is None and version.status is VersionStatus.APPROVED:
-        approval_expiry.must_hold(rt, version, checked.runbook)
-        approved_targets.must_hold(rt, version)
-    if wanted.parent_step is None:
-        approved_targets.must_be_the_same(rt, version)
+    must_still(rt, actor, checked)
     if version.status is VersionStatus.DRAFT:
         approved_targets.keep(rt, version)
     execution = _new(rt, actor, checked)
@@ -209,6 +196,28 @@ def accept(rt: Runtime, actor: Actor, checked: Checked) -> ExecutionRecord:
     }  # fmt: skip
     auditing.by_actor(rt, actor, "execution.start", auditing.of_execution(execution.id), detail, Severity.INFO)
     return run_phases.save(transition)
+
+
+def must_still(rt: Runtime, actor: Actor, checked: Checked) -> None:
+    """Whether the actor may start what was `checked`, asked once more inside the transaction that acts.
+
+    Raises as `authorise`, and `NotApproved`.
+    """
+    version, wanted = checked.version, checked.wanted
+    with people.reads_cached(anew=True):
+        (found,) = people.read_with(rt.workspace_id, actor.user_id, runbooks.share_query(rt.workspace_id, version.slug))
+        if not found:
+            raise catalog.no_such(version.slug)
+        authorise(rt, actor, Action.START, found[0], checked.about, heed_freezes=wanted.is_start)
+        if not wanted.may_be_draft:
+            catalog.must_run(rt, found[0], version.number)
+        elif catalog.runnable(rt, found[0], version.number, draft=True).id != version.id:
+            raise catalog.no_such(version.slug)
+    if wanted.parent_step is None and version.status is VersionStatus.APPROVED:
+        approval_expiry.must_hold(rt, version, checked.runbook)
+        approved_targets.must_hold(rt, version)
+    if wanted.parent_step is None:
+        approved_targets.must_be_the_same(rt, version)
 
 
 def same_as(digest: str, parameters: dict[str, Any], incident: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from engine.access import policy, secret_use
 from engine.access.policy import Action, Actor
 from engine.catalog import approved_targets, catalog
+from engine.definition import dry_runs
 from engine.definition.rendering import secret_parts
 from engine.errors import EngineError, NotFound
 from engine.runtime import Runtime
@@ -123,7 +124,7 @@ def _names(version_id: int) -> frozenset[str]:
             runbook = approved_targets.to_run(version_id, catalog.definition_of(version_id))
     except EngineError:
         return frozenset()
-    steps = (*runbook.by_id.values(), *runbook.lookups)
+    steps = (*runbook.by_id.values(), *dry_runs.checks(runbook), *runbook.lookups)
     return frozenset(name for step in steps for name in context.secret_names(context.chains_in(secret_parts(step))))
 
 

@@ -32,7 +32,8 @@ class Plan:
     `steps`, `on_failure` and `finally_` are what would be done, step by step, as `planned_steps` has it, with secrets
     masked; `values` are the parameters as they are. `destinations` says which secrets go where, `obstacles` why it
     cannot be started by this person now, and `warnings` what would hold it up. `digest` changes with anything that the
-    run would do otherwise.
+    run would do otherwise. `live` counts the calls that were made in check mode, None where none was asked for; what
+    came of one stands with its step, and is no part of the digest.
     """
 
     slug: str
@@ -48,6 +49,7 @@ class Plan:
     obstacles: tuple[Obstacle, ...] = ()
     warnings: tuple[str, ...] = ()
     reason: str = ""
+    live: Json = None
     values: Mapping[str, Json] = field(default_factory=dict, repr=False)
 
     def as_json(self) -> dict[str, Json]:

@@ -70,12 +70,16 @@ class Seen:
 
 @dataclass(slots=True)
 class Planner:
-    """Plans the steps of one version; `left` is how many steps may still be shown, one count for all of a plan."""
+    """Plans the steps of one version; `left` is how many steps may still be shown, one count for all of a plan.
+
+    `visited` are the steps that it came to, each with what was found of it and what is seen there.
+    """
 
     runbook: Runbook
     child: Child
     left: list[int] = field(default_factory=lambda: [MAX_STEPS])
     depth: int = 0
+    visited: list[tuple[Step, Json, Seen]] = field(default_factory=list)
 
     def steps(self, steps: Iterable[Step], seen: Seen) -> list[Json]:
         """What would be done by these steps, in the file's order."""
@@ -92,6 +96,7 @@ class Planner:
             found |= self._inside(step, seen, found["with"])
         except EngineError as error:
             found["fails"] = str(error)
+        self.visited.append((step, found, seen))
         if step.undo is not None:
             found["undo"] = self._step(step.undo, seen)
         return found

@@ -5,14 +5,14 @@ A plan makes no call of a step and writes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.access import channels, reasons, secret_use
 from engine.access.policy import Action, Actor, as_of_now, authorise, authorise_by_rules, verdict
 from engine.catalog import approved_targets, catalog
-from engine.definition.model import Runbook
+from engine.definition.model import Runbook, Step
 from engine.definition.reaches import reaches
 from engine.errors import EngineError, NotApproved
 from engine.expressions import render_text
@@ -20,7 +20,7 @@ from engine.orchestration import admission, incidents
 from engine.orchestration.admission import Checked, Wanted
 from engine.runs import executions, gate_notifications
 from engine.runs.executions import Accepted
-from engine.runs.plan_records import Obstacle, Plan, PlanChanged, differences, digest_of
+from engine.runs.plan_records import Obstacle, Plan, PlanChanged, differences, digest_of, inside
 from engine.runs.planned_steps import MAX_DEPTH, Planner, Seen
 from engine.runtime import Runtime
 from engine.steps import context
@@ -41,7 +41,7 @@ def make(rt: Runtime, actor: Actor, wanted: Wanted) -> Plan:
     authorise(rt, actor, Action.VIEW, runbook)
     version, obstacles = _version(rt, runbook, wanted.number)
     definition = catalog.definition(version)
-    about = _about(rt, actor, wanted.incident)
+    about = where_asked(rt, actor, wanted.incident)
     values = admission.complete(definition, wanted.parameters, about if wanted.prefill else None)
     wanted = replace(wanted, parameters=values, incident=about, reason=wanted.reason.strip())
     checked = Checked(wanted, version, definition)
@@ -67,6 +67,24 @@ def request(rt: Runtime, actor: Actor, wanted: Wanted, digest: str | None, **how
 
 def of(rt: Runtime, actor: Actor, checked: Checked) -> Plan:
     """The plan of a run that would be accepted as it is `checked`; whether it may be started is not asked."""
+    return looked_at(rt, actor, checked).plan
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A plan with what it was made of: the run as it is foreseen, and its `runbook` with each call as it is made.
+
+    `visited` are the steps that the run would or might do, each with what the plan shows of it and what is seen there.
+    """
+
+    plan: Plan
+    execution: ExecutionRecord
+    runbook: Runbook
+    visited: tuple[tuple[Step, Json, Seen], ...]
+
+
+def looked_at(rt: Runtime, actor: Actor, checked: Checked) -> Looked:
+    """`of`, with what a plan does not show."""
     version, wanted = checked.version, checked.wanted
     execution = admission.foreseen(rt, actor, checked)
     with database.reading():
@@ -76,13 +94,20 @@ def of(rt: Runtime, actor: Actor, checked: Checked) -> Plan:
         parts = [planner.steps(each, seen) for each in (runbook.steps, runbook.on_failure, runbook.finally_)]
         group = _group(runbook, seen)
     shown = [tuple(rt.redactor().redact_json(each)) for each in parts]
-    return Plan(
+    plan = Plan(
         slug=version.slug, number=version.number, digest=digest_of(version, wanted.parameters, [*parts, group]),
         parameters=rt.redactor().redact_json(wanted.parameters), timeout_ms=runbook.timeout_ms, steps=shown[0],
         on_failure=shown[1], finally_=shown[2], concurrency=group, destinations=tuple(_destinations(runbook)),
         warnings=tuple(gate_notifications.foreseen(rt, execution)), reason=wanted.reason,
         values=wanted.parameters,
     )  # fmt: skip
+    beside = dict(zip(map(id, _all(parts)), _all(shown), strict=True))
+    visited = tuple((step, beside[id(found)], seen) for step, found, seen in planner.visited)
+    return Looked(plan, execution, runbook, visited)
+
+
+def _all(lists: Iterable[Iterable[Json]]) -> Iterator[Json]:
+    return (each for steps in lists for step in steps for each in inside(step))
 
 
 def _version(rt: Runtime, runbook: RunbookRecord, number: int | None) -> tuple[VersionRecord, list[Obstacle]]:
@@ -95,7 +120,7 @@ def _version(rt: Runtime, runbook: RunbookRecord, number: int | None) -> tuple[V
         return approved_targets.as_shown(rt, found), [Obstacle(str(refusal))]
 
 
-def _about(rt: Runtime, actor: Actor, incident: dict[str, Any]) -> dict[str, Any]:
+def where_asked(rt: Runtime, actor: Actor, incident: dict[str, Any]) -> dict[str, Any]:
     """What is known where it is asked for, of a channel that this person is in; no incident is opened by it."""
     channel, said = (str(incident.get(key) or "") for key in ("channel", "channel_name"))
     if not channel:

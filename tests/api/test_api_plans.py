@@ -91,3 +91,15 @@ def test_the_command_line_shows_it_and_runs_exactly_that(api: Api, target: Targe
     assert changed.failed
     assert "the parameters differ" in next(iter(changed.lines))
     assert said(api, f"run demo host=web1 plan={digest}").follow.startswith("R-")
+
+
+def test_a_live_plan_asks_the_check_mode_for_who_may_start_it(api: Api, target: Target) -> None:
+    """Over REST and on the command line; a parameter of that name stays one."""
+    step = {**http("go", target.url("/go"), method="POST"), "dry_run": {"query": {"dry": "yes"}}}
+    api.harness.publish(runbook("checked", step))
+    assert api.post("/runbooks/checked/plan", OSCAR, {"live": True}).status_code == 404
+    plan = api.post("/runbooks/checked/plan", CAROL, {"live": True}).json()
+    assert (plan["steps"][0]["live"]["outcome"], plan["live"]["success"]) == ("success", 1)
+    assert any("it would work (200)" in line for line in said(api, "plan checked live=yes").lines)
+    assert not any("check mode" in line for line in said(api, "plan checked live=no").lines)
+    assert target.paths() == ["/go?dry=yes"] * 2

@@ -12,6 +12,7 @@ OPENERS = {"change", "transaction", "committing"}
 NO_DEED = {
     "children.cancel_orphans": "the bot follows up on a cancel that was asked about",
     "evidence.bundle": "it reads, and asks just before",
+    "live_plans._note_answers": "it notes what came of calls that were asked about",
     "sync._rehearsed": "it notes what rehearsals came to, of the sync that was asked about",
 }
 
@@ -32,7 +33,9 @@ def unasked(function: ast.FunctionDef) -> Iterator[int]:
             continue
         for opened in (call for item in block.items for call in calls(item.context_expr) if named(call) in OPENERS):
             by_request = any(named(each) == "RequestedAction" for each in calls(opened))
-            inside = any(named(each) == "authorise" for statement in block.body for each in calls(statement))
+            inside = any(
+                named(each) in ("authorise", "must_still") for statement in block.body for each in calls(statement)
+            )
             if not (by_request or inside):
                 yield block.lineno
 

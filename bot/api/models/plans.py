@@ -18,6 +18,18 @@ class PlanWanted(RequestBody):
     parameters: Annotated[Values, Field(default_factory=dict)]
     reason: Reason = ""
     incident: About = About()
+    live: Annotated[
+        bool, Field(description="Ask the targets in their own check mode; only for who may start the run now.")
+    ] = False
+
+
+class LiveCounts(BaseModel):
+    """How many calls in check mode came to what; `unknown` were sent and not answered."""
+
+    success: int
+    failure: int
+    unknown: int
+    not_called: int
 
 
 class Obstacle(BaseModel):
@@ -40,7 +52,9 @@ class Plan(Named):
 
     Of each step of `steps`, `on_failure` and `finally`: `with` is rendered, and as written where only the run will
     know; `when` is yes, no or open; a branch says which way is `taken`, a loop its `rounds`, and `blocks` hold their
-    steps; `fails` says why it could not be done. `plan_digest` of a start takes the `digest`.
+    steps; `fails` says why it could not be done. `plan_digest` of a start takes the `digest`. In a live plan `live` of
+    a step is the `outcome` of its call in check mode (success, failure, unknown or not_called), with a `message`, the
+    `call` and the `answer`, masked and cut; of the plan it is how many came to what.
     """
 
     runbook: str
@@ -56,6 +70,7 @@ class Plan(Named):
     destinations: list[Destination]
     obstacles: list[Obstacle]
     warnings: list[str]
+    live: LiveCounts | None = None
 
     @classmethod
     def of(cls, plan: plan_records.Plan) -> Self:

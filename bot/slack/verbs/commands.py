@@ -57,6 +57,8 @@ def answer(ctx: AppContext, command: Command, reply: Reply, *, instead: bool = F
     projection.retry_channel(ctx.rt, reply.reply_to.channel)
     if command.verb in _DECISIONS:
         ctx.directory.refresh_groups()
+    if progress := plans.being_made(invocation):
+        (reply.instead if instead else reply.privately)(progress)
     try:
         message = _VERBS[command.verb](invocation)
     except Several as several:

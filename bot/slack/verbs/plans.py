@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from bot import run_options
-from bot.run_options import as_given
 from bot.slack.app_context import AppContext
 from bot.slack.ids import Action, PlanRef, decode
 from bot.slack.reply import Reply, ReplyTo
@@ -13,20 +12,41 @@ from bot.slack.verbs import running
 from bot.slack.verbs.invocation import Invocation
 from bot.slack.verbs.queries import shared
 from bot.slack.views import plans as views
-from bot.slack.views.parts import Message
+from bot.slack.views.parts import Message, said
+from bot.slack.views.text import code
 from engine.catalog import catalog
 from engine.definition import parameters
 from engine.orchestration.admission import Wanted
-from engine.runs import form_drafts, plans
+from engine.runs import form_drafts, live_calls, live_plans, plans
 from engine.runs.form_drafts import Draft
 from engine.runs.plan_records import Plan, PlanChanged
 
 
 def plan(invocation: Invocation) -> Message:
-    """`plan ID[@VERSION] [KEY=VALUE …]`."""
+    """`plan ID[@VERSION] [KEY=VALUE …] [live=yes]`."""
     ctx, actor, reply_to = invocation.ctx, invocation.actor, invocation.reply_to
-    made = plans.make(ctx.rt, actor, _asked(invocation, reply_to.channel_name))
-    return _shown(ctx, reply_to, made, ())
+    slug, number = invocation.command.target
+    schema = catalog.definition(catalog.version(ctx.rt, slug, number)).parameters
+    given, reason, live = run_options.read_plan(invocation.command, schema)
+    values = parameters.coerce(schema, given)
+    wanted = _wanted(slug, number, values, reason, reply_to.channel, reply_to.channel_name)
+    return _shown(ctx, reply_to, (live_plans.make if live else plans.make)(ctx.rt, actor, wanted), ())
+
+
+def is_live(invocation: Invocation) -> bool:
+    """Whether a `plan` is to ask what it calls."""
+    if invocation.command.verb != "plan":
+        return False
+    schema = catalog.definition(catalog.version(invocation.ctx.rt, *invocation.command.target)).parameters
+    return run_options.read_plan(invocation.command, schema)[2]
+
+
+def being_made(invocation: Invocation) -> Message | None:
+    """What is said at once of a plan that takes a while."""
+    if not is_live(invocation):
+        return None
+    slug = invocation.command.target[0]
+    return said(f"⏳ Asking what {code(slug)} calls, in check mode. This takes {live_calls.ALL_MS // 1000} s at most …")
 
 
 def click(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
@@ -47,10 +67,14 @@ def click(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
 
 def is_planned(invocation: Invocation) -> bool:
     """Whether a `run` names the plan that it is to be, and not a parameter of that name."""
-    if "plan" not in invocation.command.options:
+    return _names_option(invocation, "plan")
+
+
+def _names_option(invocation: Invocation, name: str) -> bool:
+    if name not in invocation.command.options:
         return False
     found = catalog.definition(catalog.version(invocation.ctx.rt, invocation.command.target[0]))
-    return "plan" not in found.parameters.get("properties", {})
+    return name not in found.parameters.get("properties", {})
 
 
 def run_planned(invocation: Invocation) -> Message:
@@ -68,15 +92,6 @@ def run_planned(invocation: Invocation) -> Message:
     except PlanChanged as changed:
         return _shown(ctx, reply_to, plans.make(ctx.rt, actor, wanted), changed.changes)
     return running.started(ctx, accepted, reply_to.channel)
-
-
-def _asked(invocation: Invocation, channel_name: str) -> Wanted:
-    """What the words of a command ask for."""
-    slug, number = invocation.command.target
-    schema = catalog.definition(catalog.version(invocation.ctx.rt, slug, number))
-    given, reason = as_given(schema.parameters, invocation.command.options)
-    values = parameters.coerce(schema.parameters, given)
-    return _wanted(slug, number, values, reason, invocation.reply_to.channel, channel_name)
 
 
 def _wanted(

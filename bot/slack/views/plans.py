@@ -35,6 +35,8 @@ def plan_view(plan: Plan, ref: PlanRef | None, *, changes: Iterable[str] = (), f
     `changes` are what differs from the plan before it, and `file` says where the whole of a long one is.
     """
     title = f"What {code(f'{plan.slug}@{plan.number}')} would do. Nothing was done."
+    if plan.live is not None:
+        title += " Its targets were asked in check mode; their answers stand beside the calls."
     blocks: list[Block] = []
     differs = [inline(each, 300) for each in changes]
     if differs:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from engine.definition.model import Runbook
-from engine.definition.placed import Placed, every_step
+from engine.definition.placed import Placed, dry_run_of, every_step
 from engine.definition.schema import Finding, Path
 from engine.expressions import references
 from storage.records import Json
@@ -19,8 +19,8 @@ _OPEN_ROOTS = frozenset({"params", "incident", "execution", "runbook"})
 def findings(runbook: Runbook) -> Iterator[Finding]:
     """Each place of a call that holds a secret, and where the file or a parameter says it instead. Never says what."""
     for placed in every_step(runbook):
-        for path, value in _secret_places(placed):
-            named = f"`{'.'.join(map(str, path[len(placed.with_path) :]))}`"
+        for path, value in (*_secret_places(placed), *_checks_own(placed)):
+            named = f"`{'.'.join(map(str, path[len(placed.path) + 1 :]))}`"
             chains = references(value)
             if value and not chains:
                 message = f"{named} is written into the file, where everybody reads it: set a secret and write "
@@ -28,6 +28,15 @@ def findings(runbook: Runbook) -> Iterator[Finding]:
             elif chains and {chain[0] for chain in chains} <= _OPEN_ROOTS:
                 message = f"{named} is taken from `{'.'.join(min(chains))}`, which is stored and shown: use a secret"
                 yield Finding(path, message, rule="written-secret")
+
+
+def _checks_own(placed: Placed) -> Iterator[tuple[Path, Json]]:
+    """The places of the call in check mode that hold something else than those of the call itself."""
+    said = [(path[len(placed.with_path) :], value) for path, value in _secret_places(placed)]
+    for asked in dry_run_of(placed):
+        for path, value in _secret_places(asked):
+            if (path[len(asked.with_path) :], value) not in said:
+                yield path, value
 
 
 def _secret_places(placed: Placed) -> Iterator[tuple[Path, Json]]:
