@@ -80,13 +80,17 @@ class VersionApprovalRecord:
 
 @dataclass(frozen=True, slots=True)
 class RehearsalRecord:
-    """What came of a version's rehearsal: `result` is as `engine.rehearsal` tells it."""
+    """What came of a version's rehearsal: `result` is as `engine.rehearsal` tells it.
+
+    `source` is its text where it is kept with the version; None where it stands beside a file.
+    """
 
     version_id: int
     digest: str
     passed: bool
     at: int
     result: Json
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

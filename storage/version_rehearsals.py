@@ -14,9 +14,14 @@ def of_version(version_id: int) -> RehearsalRecord | None:
     return sql.first(sql.Query(VersionRehearsal, RehearsalRecord, "version_id = ?", (version_id,)))
 
 
-def keep(found: VersionRecord, workspace_id: int, digest: str, *, passed: bool, result: Json) -> None:
-    """Note what came of it, in the place of what was; `digest` is that of all that was rehearsed."""
-    row = {"digest": digest, "passed": passed, "at": now(), "result": result}
+def keep(
+    found: VersionRecord, workspace_id: int, digest: str, *, passed: bool, result: Json, source: str | None = None
+) -> None:
+    """Note what came of it, in the place of what was; `digest` is that of all that was rehearsed.
+
+    `source` is the text of a rehearsal that is kept with the version.
+    """
+    row = {"digest": digest, "passed": passed, "at": now(), "result": result, "source": source}
     added = VersionRehearsal.insert(version_id=found.id, workspace_id=workspace_id, **row)
     added.on_conflict(conflict_target=[VersionRehearsal.version_id], update=row).execute()
 

@@ -31,7 +31,7 @@ class RenewalCard(Table):
 
 
 class VersionRehearsal(Table):
-    """What came of a version's rehearsal. `digest` is that of all that was rehearsed."""
+    """What came of a version's rehearsal. `digest` is that of what was rehearsed, `source` its text if kept here."""
 
     version_id = pw.BigIntegerField(primary_key=True)
     workspace_id = pw.BigIntegerField()
@@ -39,6 +39,7 @@ class VersionRehearsal(Table):
     passed = pw.BooleanField()
     at = pw.BigIntegerField()
     result = JsonText()
+    source = Text(null=True)
 
 
 ALL: tuple[type[Table], ...] = (VersionApproval, RenewalCard, VersionRehearsal)

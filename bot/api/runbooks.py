@@ -69,7 +69,7 @@ def list_runbooks(
 @router.post("", status_code=201, responses=_CREATED, **needs(Action.EDIT))
 def create_runbook(caller: AuthenticatedCaller, written: models.Written, answer: Response) -> models.Runbook:
     """Add a runbook that lives in the database, as a DRAFT: it runs once it is approved."""
-    made = authoring.create(caller.rt, caller.actor, _source(written), written.note)
+    made = authoring.create(caller.rt, caller.actor, _source(written), written.note, written.rehearsal or "")
     answer.headers["Location"] = f"{caller.context.base}/runbooks/{made.slug}"
     return _shown(catalog.get(caller.rt, made.slug), answer)
 
@@ -94,7 +94,8 @@ def replace_runbook(
 ) -> models.Runbook:
     """Write a new version; the runbook is a DRAFT again. 409, naming the file, for one that comes from a file."""
     found = seen(caller, runbook)
-    authoring.update(caller.rt, caller.actor, found.slug, _source(written), written.note, _matched(if_match))
+    edited = (_source(written), written.note, _matched(if_match), written.rehearsal)
+    authoring.update(caller.rt, caller.actor, found.slug, *edited)
     return _shown(catalog.get(caller.rt, found.slug), answer)
 
 
@@ -104,7 +105,8 @@ def edit_runbook(
 ) -> models.Runbook:
     """Write a new version by merging changes into the definition; the runbook is a DRAFT again."""
     found = seen(caller, runbook)
-    authoring.patch(caller.rt, caller.actor, found.slug, changes.definition, changes.note, _matched(if_match))
+    edited = (changes.definition, changes.note, _matched(if_match), changes.rehearsal)
+    authoring.patch(caller.rt, caller.actor, found.slug, *edited)
     return _shown(catalog.get(caller.rt, found.slug), answer)
 
 

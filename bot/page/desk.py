@@ -14,6 +14,7 @@ from engine.access.policy import Action, Actor, Draft, ruled
 from engine.catalog import authoring, catalog
 from engine.catalog.checking import checked, target_names
 from engine.definition.completion import Names
+from engine.definition.expanded_text import as_written
 from engine.definition.model import Runbook
 from engine.errors import EngineError, NotAllowed
 from engine.queries import secrets
@@ -107,8 +108,8 @@ def laid_out(rt: Runtime, actor: Actor, shown: RunbookRecord | None, was: str, t
 
 
 def source(rt: Runtime, shown: RunbookRecord) -> str:
-    """The newest version's text."""
-    return catalog.version(rt, shown.slug).source
+    """The newest version's text, as it was written."""
+    return as_written(catalog.version(rt, shown.slug).source)
 
 
 def difference(now: str, text: str, number: int) -> str:

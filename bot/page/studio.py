@@ -152,11 +152,13 @@ class Studio:
     ) -> Response:
         """Leads to the page of the draft; whatever keeps it from being saved is told above the text, which stays."""
         text, note = fields.get("text", ""), fields.get("note", "")
+        rehearsal = walking.written(fields.get("rehearsal", ""))
         try:
             if shown is None:
-                made = authoring.create(self._rt, actor, text, note)
+                made = authoring.create(self._rt, actor, text, note, rehearsal)
             else:
-                made = authoring.update(self._rt, actor, shown.slug, text, note, fields.get("was") or "nothing")
+                was = fields.get("was") or "nothing"
+                made = authoring.update(self._rt, actor, shown.slug, text, note, was, rehearsal)
         except EngineError as error:
             return self._not_saved(request, actor, self._laid(actor, fields, shown), error)
         address = f"/studio/{made.slug}?saved={made.number}"

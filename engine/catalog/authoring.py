@@ -11,10 +11,12 @@ from typing import Any
 
 from engine.access import auditing, reasons
 from engine.access.policy import Action, Actor, Draft, acting, authorise
-from engine.catalog import catalog, notices, version_approval
+from engine.catalog import catalog, notices, stored_rehearsal, version_approval
+from engine.catalog.stored_rehearsal import Played
 from engine.definition import codec
-from engine.definition.load import load
-from engine.definition.model import Runbook
+from engine.definition.expanded_text import as_written
+from engine.definition.load import Loaded, must_load
+from engine.definition.step_templates import Templates
 from engine.definition.yaml_source import read
 from engine.errors import Conflict, InvalidParameters, Stale
 from engine.runtime import Runtime
@@ -31,39 +33,58 @@ def tag(runbook: RunbookRecord) -> str:
     return f"{runbook.current_number}-{runbook.status.lower()}"
 
 
-def create(rt: Runtime, actor: Actor, source: str, note: str = "") -> VersionRecord:
-    """The first version of a new runbook. Raises `InvalidDefinition`, `NotAllowed`, and `Conflict` for an id in use."""
-    definition = _read(source)
+def create(rt: Runtime, actor: Actor, source: str, note: str = "", rehearsal: str = "") -> VersionRecord:
+    """The first version of a new runbook. Raises `InvalidDefinition`, `NotAllowed`, and `Conflict` for an id in use.
+
+    Its `rehearsal` is played before; whether it passes is for who approves the version.
+    """
+    loaded = _read(rt, source)
+    definition = loaded.runbook
+    authorise(rt, actor, Action.EDIT, Draft(definition.id, definition.team))
+    played = stored_rehearsal.play(rt, actor, definition, rehearsal)
     with acting(rt, actor, Action.EDIT, Draft(definition.id, definition.team)):
         database.one_at_a_time("sync")
         if runbooks.find(rt.workspace_id, definition.id) is not None:
             raise Conflict(f"There is a runbook {definition.id} already.")
-        return _add(rt, actor, definition, source, note)
+        return _add(rt, actor, loaded, note, played)
 
 
-def update(rt: Runtime, actor: Actor, slug: str, source: str, note: str = "", was: str | None = None) -> VersionRecord:
-    """A new version of a runbook. `was` is its `tag` as the author saw it.
+def update(
+    rt: Runtime, actor: Actor, slug: str, source: str, note: str = "", was: str | None = None,
+    rehearsal: str | None = None,
+) -> VersionRecord:  # fmt: skip
+    """A new version of a runbook. `was` is its `tag` as the author saw it; without `rehearsal` it keeps the one it has.
+
+    A rehearsal belongs to its version as the text does: another one makes another version, of the same digest, so that
+    what was approved is what was played for whoever looked.
 
     Raises `InvalidDefinition`, `NotAllowed`, `Conflict` for one that comes from a file, and `Stale`.
     """
     shown = catalog.get(rt, slug)
     authorise(rt, actor, Action.EDIT, shown)
     must_be_ours(shown)
-    definition = _read(source)
+    loaded = _read(rt, source)
+    definition = loaded.runbook
     if definition.id != shown.slug:
         raise InvalidParameters({"id": f"a runbook keeps its id: {shown.slug}, not {definition.id}"})
+    authorise(rt, actor, Action.EDIT, Draft(definition.id, definition.team))
+    before = catalog.version(rt, shown.slug, shown.current_number)
+    had = stored_rehearsal.of_version(before)
+    wanted = had if rehearsal is None else rehearsal
+    same = before.digest == codec.digest(codec.canonical(definition)) and wanted.strip() == had.strip()
+    played = None if same else stored_rehearsal.play(rt, actor, definition, wanted)
     with acting(rt, actor, Action.EDIT, Draft(definition.id, definition.team)):
         database.one_at_a_time("sync")
         _unchanged(rt, actor, shown, was)
-        current = runbooks.version(shown.id, shown.current_number)
-        if current is not None and current.digest == codec.digest(codec.canonical(definition)):
+        if same:
             raise Conflict(f"This changes nothing of {shown.slug}@{shown.current_number}.")
-        return _add(rt, actor, definition, source, note)
+        return _add(rt, actor, loaded, note, played)
 
 
 def patch(
-    rt: Runtime, actor: Actor, slug: str, changes: Mapping[str, Any], note: str = "", was: str | None = None
-) -> VersionRecord:
+    rt: Runtime, actor: Actor, slug: str, changes: Mapping[str, Any], note: str = "", was: str | None = None,
+    rehearsal: str | None = None,
+) -> VersionRecord:  # fmt: skip
     """`update` by changes that are merged into the current version's definition (RFC 7396): null takes a key away."""
     shown = catalog.get(rt, slug)
     authorise(rt, actor, Action.EDIT, shown)
@@ -71,7 +92,7 @@ def patch(
     current = catalog.version(rt, shown.slug)
     data = read(current.source.encode(), f"{shown.slug}.yaml").data
     source = json.dumps(_merged(data, changes), indent=2, ensure_ascii=False) + "\n"
-    return update(rt, actor, shown.slug, source, note, was or tag(shown))
+    return update(rt, actor, shown.slug, source, note, was or tag(shown), rehearsal)
 
 
 def delete(rt: Runtime, actor: Actor, slug: str, was: str | None = None, reason: str = "") -> None:
@@ -102,8 +123,9 @@ def must_be_ours(runbook: RunbookRecord) -> None:
         raise Conflict(f"{runbook.slug} comes from the file {runbook.source_path}: change it there and sync.")
 
 
-def _read(source: str) -> Runbook:
-    return load(source.encode("utf-8", "surrogatepass"), "definition")
+def _read(rt: Runtime, source: str) -> Loaded:
+    text = as_written(source).encode("utf-8", "surrogatepass")
+    return must_load(text, "definition", Templates(rt.settings.runbooks_dir))
 
 
 def _unchanged(rt: Runtime, actor: Actor, shown: RunbookRecord, was: str | None) -> None:
@@ -112,11 +134,12 @@ def _unchanged(rt: Runtime, actor: Actor, shown: RunbookRecord, was: str | None)
     if now is None or now.source_path is not None:
         raise Conflict(f"{shown.slug} was changed in this moment. Look at it again.")
     authorise(rt, actor, Action.EDIT, now)
-    if tag(now) != (was or tag(shown)):
+    if tag(now) != (was or tag(shown)) or now.current_number != shown.current_number:
         raise Stale(f"{now.slug} was changed since you looked: it is version {now.current_number}, {now.status}.")
 
 
-def _add(rt: Runtime, actor: Actor, definition: Runbook, source: str, note: str) -> VersionRecord:
+def _add(rt: Runtime, actor: Actor, loaded: Loaded, note: str, played: Played | None) -> VersionRecord:
+    definition = loaded.runbook
     canonical = codec.canonical(definition)
     digest = codec.digest(canonical)
     about = {
@@ -124,14 +147,17 @@ def _add(rt: Runtime, actor: Actor, definition: Runbook, source: str, note: str)
         "tags": list(definition.tags), "risk": definition.risk, "source_path": None,
     }  # fmt: skip
     new = {
-        "digest": digest, "definition": canonical, "source": source, "author": actor.user_id,
+        "digest": digest, "definition": canonical, "source": loaded.text, "author": actor.user_id,
         "author_email": actor.email, "source_commit": None, "note": note.strip(),
     }  # fmt: skip
     before = runbooks.find(rt.workspace_id, definition.id)
     added = runbooks.add_version(rt.workspace_id, about, new)
+    stored_rehearsal.keep(rt, added, played)
     ran = before is not None and before.status is VersionStatus.APPROVED
     notices.of_draft(rt, added.slug, added.number, stops=ran and rt.settings.on_edit == "stop")
     detail = {"digest": digest, "author": actor.user_id, "note": note.strip()}
+    if played is not None:
+        detail |= {"rehearsal": played.digest, "passed": played.result["passed"]}
     auditing.by_actor(rt, actor, "runbook.draft", auditing.of_version(added.slug, added.number), detail)
     return added
 

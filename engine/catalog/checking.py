@@ -17,7 +17,7 @@ from storage.catalog_records import RunbookRecord
 
 
 def checked(rt: Runtime, text: str, shown: RunbookRecord | None) -> Examined:
-    """The text's runbook with warnings, or its problems. Only the text of a runbook from a file may use templates."""
+    """The text's runbook with warnings, or its problems."""
     with database.reading():
         known, rules = approved_targets.known(rt), secret_use.rules(rt)
 
@@ -29,8 +29,7 @@ def checked(rt: Runtime, text: str, shown: RunbookRecord | None) -> Examined:
         yield from target_cautions.cautions(runbook, known)
         yield from secret_use.cautions(targets.resolved(runbook, known), rules)
 
-    from_file = shown is not None and shown.source_path is not None
-    templates = Templates(rt.settings.runbooks_dir) if from_file else None
+    templates = Templates(rt.settings.runbooks_dir)
     name = shown.source_path or f"{shown.slug}.yaml" if shown else "runbook.yaml"
     return examine(text.encode("utf-8", "surrogatepass"), name, refused, cautions, templates=templates)
 

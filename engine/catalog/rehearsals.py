@@ -9,7 +9,6 @@ from engine.errors import Conflict
 from engine.runtime import Runtime
 from storage import database, runbooks, version_approvals, version_rehearsals
 from storage.catalog_records import RehearsalRecord, VersionRecord
-from storage.records import Json
 
 _RISKS = ("low", "medium", "high")
 _FROM: Mapping[str, int] = {"off": len(_RISKS), "high": 2, "medium": 1, "all": 0}
@@ -40,7 +39,7 @@ def lacking(rt: Runtime, found: VersionRecord) -> str:
     risk = max(_RISKS.index(each.definition.get("risk", "low")) for each in (found, before) if each is not None)
     if risk < _FROM[rt.settings.require_rehearsal] or (kept is not None and kept.passed):
         return ""
-    why = _why_not(kept.result) if kept is not None else f"it has none: {_where(found)}"
+    why = _why_not(kept) if kept is not None else f"it has none: {_where(found)}"
     name = f"{found.slug}@{found.number}"
     return f"{name} is not approved without a rehearsal that passes (REQUIRE_REHEARSAL), and {why}"
 
@@ -49,17 +48,20 @@ def _where(found: VersionRecord) -> str:
     with database.reading():
         runbook = runbooks.by_id(found.runbook_id)
     if runbook is None or runbook.source_path is None:
-        return "it has no file that one could stand beside. Keep it in the runbooks folder."
+        return "save it with one: in the studio, or as `rehearsal` over REST."
     stem, _, suffix = runbook.source_path.rpartition(".")
     return f"write {stem}.rehearsal.{suffix} beside {runbook.source_path}, and sync."
 
 
-def _why_not(result: Json) -> str:
+def _why_not(kept: RehearsalRecord) -> str:
+    result = kept.result
     failed = [each["name"] for each in result["cases"] if each["failures"]]
     named = ", ".join(f"“{each}”" for each in failed[:_NAMED]) + (" …" if len(failed) > _NAMED else "")
     if not failed:
         return f"it could not be played: {(result['problems'] or ['it has no case'])[0].rstrip('.')}."
     broken = f"{len(failed)} of its {len(result['cases'])} cases fail: {named}"
+    if kept.source is not None:
+        return f"{broken}. The studio says why; mend it and save it again."
     return f"{broken}. `runbook rehearse {result['file']}` says why; mend it and sync."
 
 

@@ -146,9 +146,23 @@ def _play(tasks: Sequence[_Task], known: Mapping[str, Runbook]) -> list[Json]:
     return [*played, *missing]
 
 
+def play_one(file: str, slug: str, source: str, known: Mapping[str, Runbook], limit_s: float) -> Json:
+    """The result of one rehearsal, of the runbook `slug` among those that are known."""
+    asked = {
+        "rehearsals": [[file, slug, source]],
+        "runbooks": {each: codec.canonical(runbook) for each, runbook in known.items()},
+    }
+    played, _ = ask(json.dumps(asked).encode(), limit_s)
+    return played[0] if played else _none(file, slug, f"it was not played to its end within {limit_s:g} s")
+
+
 def _unfinished(task: _Task, why: str) -> Json:
-    about = {"file": task.path, "runbook": task.runbook.id, "cases": [], "points": 0, "missed": []}
-    return {**about, "problems": [f"{task.path}: {why}"], "passed": False, "unfinished": True}
+    return _none(task.path, task.runbook.id, why)
+
+
+def _none(file: str, slug: str, why: str) -> Json:
+    about = {"file": file, "runbook": slug, "cases": [], "points": 0, "missed": []}
+    return {**about, "problems": [f"{file}: {why}"], "passed": False, "unfinished": True}
 
 
 def ask(asked: bytes, limit_s: float) -> tuple[list[Json], str]:

@@ -6,18 +6,16 @@ import json
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from engine.access.policy import Action, Actor, verdict
-from engine.catalog import approved_targets, catalog, rehearsing
+from engine.access.policy import Actor
+from engine.catalog import catalog, rehearsing, started_runbooks, stored_rehearsal
 from engine.definition import codec, regular_files, rehearsals
-from engine.definition.kinds import kind_of
 from engine.definition.load import MAX_BYTES
 from engine.definition.model import Runbook
 from engine.errors import Conflict
 from engine.runtime import Runtime
-from storage import database
 from storage.catalog_records import RunbookRecord
 from storage.records import Json
 
@@ -85,7 +83,7 @@ def walked(rt: Runtime, actor: Actor, runbook: Runbook, rehearsal: str) -> dict[
     (`Turns`), or where this one takes longer than `LIMIT_S`.
     """
     with _TURNS.turn(actor.user_id):
-        known = _with_started(rt, actor, runbook)
+        known = started_runbooks.with_started(rt, actor, runbook)
         asked = {
             "rehearsals": [],
             "walks": [["rehearsal", runbook.id, rehearsal]],
@@ -99,9 +97,11 @@ def walked(rt: Runtime, actor: Actor, runbook: Runbook, rehearsal: str) -> dict[
 
 
 def kept(rt: Runtime, shown: RunbookRecord | None) -> str:
-    """The rehearsal that stands beside the runbook's file, else one to begin with."""
-    if shown is None or shown.source_path is None:
+    """The rehearsal that is kept with the runbook or stands beside its file, else one to begin with."""
+    if shown is None:
         return STARTER
+    if shown.source_path is None:
+        return stored_rehearsal.of_version(catalog.version(rt, shown.slug)) or STARTER
     try:
         source = regular_files.read(rehearsals.beside(rt.settings.runbooks_dir / shown.source_path), MAX_BYTES + 1)
     except (OSError, ValueError):
@@ -109,18 +109,6 @@ def kept(rt: Runtime, shown: RunbookRecord | None) -> str:
     return source.decode("utf-8", "replace")
 
 
-def _with_started(rt: Runtime, actor: Actor, runbook: Runbook) -> Mapping[str, Runbook]:
-    found, left = {runbook.id: _as_now(rt, runbook)}, [runbook]
-    while left:
-        for slug in {step.with_["id"] for step in left.pop().by_id.values() if kind_of(step).starts_run}:
-            record = catalog.find(rt, slug) if slug not in found else None
-            if record is not None and verdict(rt, actor, Action.VIEW, record).allowed:
-                started = catalog.definition(catalog.version(rt, slug))
-                found[slug] = _as_now(rt, started)
-                left.append(started)
-    return found
-
-
-def _as_now(rt: Runtime, runbook: Runbook) -> Runbook:
-    with database.reading():
-        return approved_targets.as_now(rt, runbook)
+def written(rehearsal: str) -> str:
+    """What is to be kept of a rehearsal's text: nothing of one that nobody has begun."""
+    return "" if rehearsal.strip() == STARTER.strip() else rehearsal

@@ -134,7 +134,7 @@ class RehearsedCase(BaseModel):
 
 
 class Rehearsal(BaseModel):
-    """What a version's rehearsal came to when it was synced last.
+    """What a version's rehearsal came to when it was synced last, or saved; `source` is its text if it was saved.
 
     `problems` are why it was not played. `points` are the steps and ways that there are, and `missed` those that no
     case has gone through. `changed` says in which cases the way differs from that of the approved version before.
@@ -147,6 +147,7 @@ class Rehearsal(BaseModel):
     points: int
     missed: list[str]
     changed: list[str]
+    source: str | None
 
     @staticmethod
     def of(found: RehearsalRecord | None, changed: list[str]) -> Rehearsal | None:
@@ -154,7 +155,7 @@ class Rehearsal(BaseModel):
             return None
         said = found.result
         return Rehearsal(
-            passed=found.passed, at=moment(found.at), changed=changed, problems=said["problems"],
+            passed=found.passed, at=moment(found.at), changed=changed, problems=said["problems"], source=found.source,
             points=said["points"], missed=said["missed"],
             cases=[RehearsedCase(**{key: each[key] for key in RehearsedCase.model_fields}) for each in said["cases"]],
         )  # fmt: skip
@@ -218,6 +219,12 @@ class Written(RequestBody):
     definition: Annotated[Values | None, Field(description="A runbook of the format runbook/v1.")] = None
     source: Annotated[str | None, Field(max_length=1_000_000, description="The same as the text of a file.")] = None
     note: Annotated[Text, Field(description="What was changed, and why.")] = ""
+    rehearsal: Annotated[
+        str | None,
+        Field(
+            max_length=262_144, description="Its rehearsal, as the text of a file; left out, it keeps the one it has."
+        ),
+    ] = None
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:
@@ -231,6 +238,12 @@ class Changes(RequestBody):
 
     definition: Values
     note: Text = ""
+    rehearsal: Annotated[
+        str | None,
+        Field(
+            max_length=262_144, description="Its rehearsal, as the text of a file; left out, it keeps the one it has."
+        ),
+    ] = None
 
 
 class WithdrawApproval(RequestBody):

@@ -1,0 +1,30 @@
+"""A text's runbook with those that it starts, as far as somebody may see them: what a rehearsal is played with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from engine.access.policy import Action, Actor, verdict
+from engine.catalog import approved_targets, catalog
+from engine.definition.kinds import kind_of
+from engine.definition.model import Runbook
+from engine.runtime import Runtime
+from storage import database
+
+
+def with_started(rt: Runtime, actor: Actor, runbook: Runbook) -> Mapping[str, Runbook]:
+    """The runbook and what it starts, each by its id and with what its targets stand for now."""
+    found, left = {runbook.id: _as_now(rt, runbook)}, [runbook]
+    while left:
+        for slug in {step.with_["id"] for step in left.pop().by_id.values() if kind_of(step).starts_run}:
+            record = catalog.find(rt, slug) if slug not in found else None
+            if record is not None and verdict(rt, actor, Action.VIEW, record).allowed:
+                started = catalog.definition(catalog.version(rt, slug))
+                found[slug] = _as_now(rt, started)
+                left.append(started)
+    return found
+
+
+def _as_now(rt: Runtime, runbook: Runbook) -> Runbook:
+    with database.reading():
+        return approved_targets.as_now(rt, runbook)
