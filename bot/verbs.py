@@ -36,7 +36,7 @@ VERBS: tuple[Verb, ...] = (
         frozenset({"tag", "team", "status"}),
     ),
     Verb("show", "show ID[@VERSION]", "What a runbook does, its parameters and its versions.", (1, 1)),
-    Verb("studio", "studio [ID]", "A page to write a runbook on, checked as you type.", (0, 1)),
+    Verb("studio", "studio [ID]", "A page to write a runbook, checked as you type.", (0, 1)),
     Verb("diff", "diff ID[@VERSION]", "What a version changes against the last approved one.", (1, 1)),
     Verb(
         "run",
@@ -49,7 +49,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "plan",
         'plan ID[@VERSION] [KEY=VALUE …] [reason="…"] [live=yes]',
-        "Show everything that a run would do, with nothing done; live=yes asks the targets in their check mode.",
+        "Show all that a run would do, and do nothing; live=yes asks its targets in check mode.",
         (1, 1),
         None,
     ),
@@ -70,7 +70,7 @@ VERBS: tuple[Verb, ...] = (
         (0, 1),
         frozenset({"status", "runbook", "by", "since"}),
     ),
-    Verb("catchup", "catchup", "What happened here so far: runs, gates that wait, who did what.", (0, 0)),
+    Verb("catchup", "catchup", "What happened here: runs, gates that wait, who did what.", (0, 0)),
     Verb(
         "logs",
         "logs [RUN] [STEP]",
@@ -81,7 +81,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "evidence",
         "evidence [RUN] [html=yes]",
-        "Everything on record of a run as one file that can be checked by itself; with html=yes as a page.",
+        "All on record of a run as one file that can be checked by itself; html=yes: as a page.",
         (0, 1),
         frozenset({"html"}),
         about_run=True,

@@ -7,7 +7,9 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
+import httpx
 import pytest
 from playwright.sync_api import Page, sync_playwright
 from stage import ALICE, CAROL, OSCAR, Stage, ready, stage
@@ -133,7 +135,10 @@ def test_a_hostile_text_is_a_problem_and_soon_told(bot: Stage, text: str) -> Non
 
 
 def test_ten_megabytes_are_not_taken_in(bot: Stage) -> None:
-    assert Person(bot, ALICE).send("check", text="x" * 10_000_000).status_code in (200, 413)
+    """The refusal is lost where the connection is closed while most of it is still on its way."""
+    with suppress(httpx.RemoteProtocolError, httpx.WriteError):
+        assert Person(bot, ALICE).send("check", text="x" * 10_000_000).status_code == 413
+    assert Person(bot, ALICE).send("check", text="id: small").status_code == 200
 
 
 def test_who_may_look_and_not_edit_saves_nothing_by_any_order(bot: Stage) -> None:
