@@ -46,7 +46,7 @@ def problems(rt: Runtime, files: Mapping[str, Runbook], *, gone: bool) -> Iterat
 
 
 def warnings(rt: Runtime, version: VersionRecord) -> list[str]:
-    """What deserves a second look before this version is approved, its secrets and team by the rules of now included."""
+    """What deserves a second look before this version is approved, by the rules for secrets and teams of now too."""
     shown = shown_definition(rt, version)
     return [*catalog.warnings(version), *secret_use.warnings(rt, shown), *unknown_team.warnings(rt, shown)]
 

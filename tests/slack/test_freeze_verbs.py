@@ -76,7 +76,7 @@ def test_two_people_break_the_glass_in_the_channel(bot: Stage) -> None:
     asked = bot.say('run note shop=main-street break_glass=yes reason="the shop is down"', CAROL)
     assert "a second person" in asked
     notice = wait_for(lambda: bot.find(lambda m: "a second person has to agree" in shown(m) and "🚨" in shown(m)))
-    assert '"shop": "main-street"' in shown(notice)
+    assert "`shop=main-street`" in shown(notice)
     bot.click("break_glass.agree", CAROL, notice["ts"])
     wait_for(lambda: [m for m in bot.private(CAROL) if "You have asked for" in shown(m)])
     bot.click("break_glass.agree", BOB, notice["ts"])
