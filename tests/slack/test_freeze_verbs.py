@@ -32,6 +32,7 @@ def test_a_freeze_by_words_and_what_is_held_because_of_it(bot: Stage) -> None:
     assert "Only platform admins may freeze everything" in bot.say("freeze everything for=1h reason=x", BOB)
     assert "Frozen." in bot.say('freeze note for=1h reason="release night"', BOB)
     refused = bot.say("run note", CAROL)
+    assert f"(set by <@{BOB}>)" in refused
     assert "release night" in refused
     assert "Only admins of team payments and platform admins may lift it" in refused
     assert "Held as" in bot.say("run note hold=yes", CAROL)
