@@ -146,7 +146,7 @@ def by_name(text: str) -> list[str | Person]:
     if found is None or found.lastindex is None:
         return [text]
     start, end = found.span(found.lastindex)
-    return [text[:start], Person(text[start:end]), text[end:]]
+    return [each for each in (text[:start], Person(text[start:end]), text[end:]) if each]  # Slack takes no empty text
 
 
 def noted(text: str) -> str:
