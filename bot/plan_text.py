@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 
 from bot.slack.views.text import clean, duration
+from bot.slack.views.words import ROLES
 from engine.definition.kinds import KINDS
 from storage.records import Json
 
@@ -14,13 +15,14 @@ _BESIDE = ("step", "name", "kind", "with", "blocks", "undo", "child", "gate", "n
 _LIVE = {"success": "it would work", "failure": "FAILED", "unknown": "NO ANSWER", "not_called": "not asked"}
 
 
-def lines(plan: Json) -> Iterator[str]:
-    """A plan as the REST API has it, whole."""
+def lines(plan: Json, *, obstacles: bool = True) -> Iterator[str]:
+    """A plan as the REST API has it, whole; without `obstacles` where these are said beside it."""
     yield f"Plan {plan['digest']}"
     given = ", ".join(f"{name}={_written(value)}" for name, value in plan["parameters"].items())
     most = duration(plan["timeout_ms"])
     yield f"{plan['runbook']}@{plan['version']} with {given or 'no parameters'}, for at most {most}"
-    yield from obstacle_lines(plan)
+    if obstacles:
+        yield from obstacle_lines(plan)
     yield from _live_counts(plan.get("live"))
     yield from (f"  ! {each}" for each in plan["warnings"])
     if plan["concurrency"]:
@@ -80,7 +82,7 @@ def _details(step: Json, with_: Json, said: Iterable[str]) -> Iterator[str]:
     if "gate" in step:
         gate = step["gate"]
         own = ", who asked for the run too" if gate.get("allow_self") else ""
-        yield f"decided by: {gate.get('min_approvals', 1)} of {_written(gate.get('approvers'))}{own}"
+        yield f"decided by: {gate.get('min_approvals', 1)} of {_approvers(gate.get('approvers') or {})}{own}"
         yield f"without a decision: {gate['on_timeout']}"
     if step.get("when") != "no":
         yield from _rules(step)
@@ -94,6 +96,16 @@ def _details(step: Json, with_: Json, said: Iterable[str]) -> Iterator[str]:
     if "undo" in step:
         yield "undo:"
         yield from _further_in(_step(step["undo"]))
+
+
+def _approvers(approvers: Json) -> str:
+    """Who may decide at a gate, people and user groups by their ids."""
+    who = [ROLES.get(role, role) for role in approvers.get("roles", ())]
+    who += [f"@{each.removeprefix('@')}" for kind in ("groups", "users") for each in approvers.get(kind, ())]
+    for each in approvers.get("minima", ()):
+        whom = ROLES.get(each.get("role"), each.get("role")) or f"@{each.get('group') or each.get('user')}"
+        who.append(f"at least {each['count']} of {whom}")
+    return clean(", ".join(dict.fromkeys(who)))
 
 
 def _live(live: Json) -> Iterator[str]:

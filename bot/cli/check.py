@@ -11,7 +11,15 @@ from pathlib import Path
 
 from bot import evidence_page
 from bot.cli import check_formats
-from engine.access import access_file, calendar_file, secret_use, secrets_file, targets_file, unfillable_gates
+from engine.access import (
+    access_file,
+    calendar_file,
+    secret_use,
+    secrets_file,
+    targets_file,
+    unfillable_gates,
+    unknown_team,
+)
 from engine.definition import regular_files, rehearsals, target_cautions
 from engine.definition.load import MAX_BYTES, Rule, examine_file
 from engine.definition.step_templates import FOLDER, Templates
@@ -117,6 +125,7 @@ def _asked(folder: Path, *, secrets_strict: bool) -> tuple[Rule, Rule]:
     if policy is not None:
         found.append(partial(unfillable_gates.findings, policy=policy))
         warned.append(partial(unfillable_gates.cautions, policy=policy))
+        warned.append(partial(unknown_team.cautions, teams=policy.teams))
     return _all(found), _all(warned)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from bot import run_options
@@ -71,7 +71,8 @@ def replay(invocation: Invocation) -> Answer:
         "latest": version == "latest",
         "reason": invocation.option("reason"),
     }
-    begun = _steered(invocation, "replay", body)
+    found, rest = invocation.ended_run()
+    begun = _steer(invocation, found, rest, "replay", body)
     return replace(begun, lines=[*begun.lines, *show.asks_again(begun.data)])
 
 
@@ -94,6 +95,10 @@ def take_over(invocation: Invocation) -> Answer:
 
 def _steered(invocation: Invocation, what: str, body: Json, *statuses: str) -> Answer:
     found, rest = invocation.run(*statuses)
+    return _steer(invocation, found, rest, what, body)
+
+
+def _steer(invocation: Invocation, found: str, rest: Sequence[str], what: str, body: Json) -> Answer:
     if rest:
         raise invocation.wrong(f"“{rest[0][:40]}” is not a run's id, such as R-7K2M9Q.")
     done = invocation.api.post(f"executions/{found}/{what}", body)
@@ -102,7 +107,7 @@ def _steered(invocation: Invocation, what: str, body: Json, *statuses: str) -> A
 
 def retry(invocation: Invocation) -> Answer:
     """`retry [RUN] [STEP] [KEY=VALUE …]`."""
-    found, rest = invocation.run("FAILED")
+    found, rest = invocation.ended_run("FAILED")
     slug = invocation.api.get(f"executions/{found}")["runbook"]
     schema = invocation.api.get(f"runbooks/{slug}")["parameters"]
     given, reason = as_given(schema, invocation.command.options)

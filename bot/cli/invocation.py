@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from bot.cli import show
 from bot.cli.connect import Api
@@ -15,6 +16,8 @@ from engine.definition.durations import parse_duration
 from engine.text.yes_no import YES
 from storage.records import Json
 
+_MOST = 20
+_LATELY = timedelta(days=1)
 _USER = re.compile(r"<?@?([UW][A-Z0-9]{2,20})>?", re.ASCII)
 
 
@@ -96,14 +99,38 @@ class Invocation:
         named, rest = self.command.run
         if named is not None:
             return named, rest
-        found = self.api.all_of("executions", most=20, open=True, **self.mine_or_here())
-        fitting = [each for each in found if each["status"] in statuses] or found
-        if len(fitting) == 1:
-            return str(fitting[0]["id"]), rest
+        found = self.api.all_of("executions", most=_MOST, open=True, **self.mine_or_here())
+        return self._the_only([each for each in found if each["status"] in statuses] or found, "is open"), rest
+
+    def ended_run(self, status: str | None = None) -> tuple[str, tuple[str, ...]]:
+        """The run that was named, and the words behind it; else the only one that has ended since yesterday.
+
+        With a `status` only what ended so is meant. Raises `Usage` where that is not clear.
+        """
+        named, rest = self.command.run
+        if named is not None:
+            return named, rest
+        since = (datetime.now(UTC) - _LATELY).isoformat()
+        wanted = {"open": False, "status": status, "since": since, **self.mine_or_here()}
+        words = f"has {(status or 'ended').lower()} since yesterday"
+        return self._the_only(self.api.all_of("executions", most=_MOST, limit=_MOST, **wanted), words), rest
+
+    def shown_run(self) -> tuple[str, tuple[str, ...]]:
+        """The run to be looked at, and the words behind it: as `run`, and the latest one where none is open."""
+        named, rest = self.command.run
+        if named is not None:
+            return named, rest
+        mine = self.mine_or_here()
+        found = self.api.all_of("executions", most=_MOST, open=True, **mine)
+        return self._the_only(found or self.api.all_of("executions", most=1, limit=1, **mine), "is there"), rest
+
+    def _the_only(self, found: Sequence[Json], words: str) -> str:
+        if len(found) == 1:
+            return str(found[0]["id"])
         here = "in that channel" if self.options.channel else "of yours"
-        if not fitting:
-            raise Usage(f"No run {here} is open. Name one by its id, such as R-7K2M9Q; `runbook runs all` lists them.")
-        raise Usage(f"Several runs {here} are open: {', '.join(each['id'] for each in fitting)}. Say which.")
+        if not found:
+            raise Usage(f"No run {here} {words}. Name one by its id, such as R-7K2M9Q; `runbook runs all` lists them.")
+        raise Usage(f"Several runs {here} can be meant: {', '.join(each['id'] for each in found)}. Say which.")
 
     def channel(self) -> str:
         """What “here” is. Raises `Usage`."""

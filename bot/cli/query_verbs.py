@@ -74,34 +74,34 @@ def _query(wanted: Filter) -> dict[str, Json]:
 
 
 def status(invocation: Invocation) -> Answer:
-    """`status [RUN]`: without one the open run that can be meant, or a list where that is not one."""
+    """`status [RUN]`: without one the open run that can be meant, a list where these are several, else the latest."""
     named, _ = invocation.command.run
     if named is None:
         found = invocation.api.all_of("executions", most=_LATEST, open=True, **invocation.mine_or_here())
-        if len(found) != 1:
+        if len(found) > 1:
             return Answer(found, show.runs_lines(found))
-        named = found[0]["id"]
+        named = found[0]["id"] if found else invocation.shown_run()[0]
     run = invocation.api.get(f"executions/{named}")
     return Answer(run, [] if invocation.options.wait else show.run_lines(run), run["id"])
 
 
 def why(invocation: Invocation) -> Answer:
     """`why [RUN]`."""
-    run, _ = invocation.run()
+    run, _ = invocation.shown_run()
     found = invocation.api.get(f"executions/{run}/why")
     return Answer(found, show_history.reason_lines(found))
 
 
 def logs(invocation: Invocation) -> Answer:
     """`logs [RUN] [STEP]`."""
-    run, rest = invocation.run()
+    run, rest = invocation.shown_run()
     found = invocation.api.get(f"executions/{run}/logs", step=rest[0] if rest else None)
     return Answer(found, show_history.log_lines(found))
 
 
 def evidence(invocation: Invocation) -> Answer:
     """`evidence [RUN] [html=yes]`: the same file whether or not it is for programs."""
-    run, _ = invocation.run()
+    run, _ = invocation.shown_run()
     if invocation.command.says_yes("html"):
         return Answer(None, invocation.api.lines(f"executions/{run}/evidence", format="html"), as_file=True)
     found = invocation.api.get(f"executions/{run}/evidence")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
@@ -42,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(paths: Sequence[Path], how: str, *, coverage: bool) -> int:
     """Play them and tell. Returns 0 where all passed, 1 where one did not, 2 where there is nothing to play."""
     files = list(dict.fromkeys(file for path in paths for file in _files(path)))
-    if not files:
+    if not any(map(os.path.lexists, files)):
         where = " or ".join(map(str, paths)) or "what was named"
         hint = "a rehearsal stands beside its runbook: NAME.rehearsal.yaml beside NAME.yaml"
         print(show.said(f"there is no rehearsal in {where}; {hint}"), file=sys.stderr)

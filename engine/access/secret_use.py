@@ -15,6 +15,7 @@ from engine.egress.received_rules import ReceivedRules
 from engine.egress.secret_rules import FILE, SecretRules, rules_of
 from engine.runtime import Runtime
 from engine.text.problem import with_rule
+from engine.text.words import did_you_mean
 from storage import database, secret_policy
 
 
@@ -59,7 +60,9 @@ def cautions(runbook: Runbook, known: SecretRules) -> Iterator[Finding]:
     """Secrets without an entry, and hosts of which only the run will tell whether they may be sent a secret."""
     for each in reaches(runbook):
         for name in known.unlisted(each.secrets):
-            message = f"{FILE} has no entry for the secret `{name}`: it may go anywhere"
+            message = (
+                f"{FILE} has no entry for the secret `{name}`: it may go anywhere{did_you_mean(name, known.entries)}"
+            )
             yield Finding(each.path, message, rule="unlisted-secret")
         for name in known.boundless(each.secrets):
             message = f"{FILE} names no `hosts` for the secret `{name}`: it may go anywhere"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from engine.access import secret_use
+from engine.access import secret_use, unknown_team
 from engine.catalog import approved_targets
 from engine.definition import target_cautions, targets
 from engine.definition.load import Examined, examine
@@ -20,6 +20,7 @@ def checked(rt: Runtime, text: str, shown: RunbookRecord | None) -> Examined:
     """The text's runbook with warnings, or its problems."""
     with database.reading():
         known, rules = approved_targets.known(rt), secret_use.rules(rt)
+    teams = unknown_team.known(rt)
 
     def refused(runbook: Runbook) -> Iterable[Finding]:
         yield from targets.findings(runbook, known)
@@ -28,6 +29,7 @@ def checked(rt: Runtime, text: str, shown: RunbookRecord | None) -> Examined:
     def cautions(runbook: Runbook) -> Iterable[Finding]:
         yield from target_cautions.cautions(runbook, known)
         yield from secret_use.cautions(targets.resolved(runbook, known), rules)
+        yield from unknown_team.cautions(runbook, teams)
 
     templates = Templates(rt.settings.runbooks_dir)
     name = shown.source_path or f"{shown.slug}.yaml" if shown else "runbook.yaml"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from engine.access import auditing, secret_use, secrets_file
+from engine.access import auditing, secret_use, secrets_file, unknown_team
 from engine.access.policy import Actor
 from engine.catalog import approved_targets, catalog
 from engine.definition import codec
@@ -46,8 +46,9 @@ def problems(rt: Runtime, files: Mapping[str, Runbook], *, gone: bool) -> Iterat
 
 
 def warnings(rt: Runtime, version: VersionRecord) -> list[str]:
-    """What deserves a second look before this version is approved, its secrets by the rules of now included."""
-    return [*catalog.warnings(version), *secret_use.warnings(rt, shown_definition(rt, version))]
+    """What deserves a second look before this version is approved, by the rules for secrets and teams of now too."""
+    shown = shown_definition(rt, version)
+    return [*catalog.warnings(version), *secret_use.warnings(rt, shown), *unknown_team.warnings(rt, shown)]
 
 
 def shown_definition(rt: Runtime, version: VersionRecord) -> Runbook:

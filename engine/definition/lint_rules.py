@@ -42,6 +42,7 @@ RULES: Mapping[str, LintRule] = {
     "undo-without-idempotency": LintRule("An undo stops for a person when its outcome is not seen."),
     "ungated-risk": LintRule("A runbook of high risk changes something before anybody decides."),
     "unknown-output": LintRule("An output is read that the kind of step does not give."),
+    "unknown-team": LintRule("`_access.yaml` has no such team.", beside=True),
     "unlisted-secret": LintRule("`_secrets.yaml` has no entry for a secret.", beside=True),
     "unnamed-sender": LintRule("A wait takes the word of any sender."),
     "unquoted-json": LintRule("A value stands in JSON that is written as text, without `tojson`."),

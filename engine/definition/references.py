@@ -108,6 +108,10 @@ def reference_faults(chains: frozenset[tuple[str, ...]], scope: Scope) -> Iterat
                 yield from _name_faults(root, scope)
 
 
+_THEIRS = dict.fromkeys(("option", "options", "input", "inputs", "var", "vars", "parameters"), "params")
+"""What Rundeck, GitHub Actions, Ansible and others call what a run was started with."""
+
+
 def _name_faults(name: str, scope: Scope) -> Iterator[str]:
     """What is wrong with a name that is no root: a loop around may have given it to its item or number."""
     for container in scope.within:
@@ -115,7 +119,7 @@ def _name_faults(name: str, scope: Scope) -> Iterator[str]:
             yield f"`{name}` is not there in a `while`, which has no items; it has `{container.names[1]}`"
     names = [name for container in scope.within for name in container.names]
     if name not in names:
-        yield f"unknown name `{name}`{did_you_mean(name, (*TEMPLATE_ROOTS, *names))}"
+        yield f"unknown name `{name}`{did_you_mean(_THEIRS.get(name, name), (*TEMPLATE_ROOTS, *names))}"
 
 
 def _loop_faults(name: str, scope: Scope) -> Iterator[str]:

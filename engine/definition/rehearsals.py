@@ -101,6 +101,8 @@ def check_file(path: FilePath) -> list[Problem]:
     runbook_path = runbook_of(path)
     try:
         source = regular_files.read(path, MAX_BYTES + 1)
+    except FileNotFoundError:
+        return [Problem(str(path), 1, 1, f"there is no such file: {runbook_path.name} has no rehearsal")]
     except (OSError, ValueError) as error:
         return [Problem(str(path), 1, 1, f"the file cannot be read: {_reason(error)}")]
     try:

@@ -35,6 +35,8 @@ MAX_SEARCH = 200
 PATIENCE_S = 10.0
 """How long a start may take to ask for all of its values."""
 _TOLD = 10
+_TROUBLE = 160
+"""Characters that are told of why a system could not be asked."""
 
 
 def offered(
@@ -90,8 +92,7 @@ def must_be_offered(
             elif why is None and name not in unchecked:
                 unchecked.append(name)
     if runbook.risk == "high":
-        told = "nobody could be asked for its choices, and nothing unchecked runs at high risk: try again in a moment"
-        wrong |= {name: told for name in unchecked if name not in wrong}
+        wrong |= {name: _unchecked(asking.away.get(name, "")) for name in unchecked if name not in wrong}
     if wrong:
         raise InvalidParameters(wrong)
     return tuple(unchecked)
@@ -99,10 +100,10 @@ def must_be_offered(
 
 @dataclass(slots=True)
 class _Asking:
-    """How long a start may go on asking (monotonic seconds), and the parameters whose systems cannot be asked."""
+    """How long a start may go on asking (monotonic seconds), and why the systems of parameters cannot be asked."""
 
     until: float
-    away: set[str] = field(default_factory=set)
+    away: dict[str, str] = field(default_factory=dict)
 
 
 def _wrong(rt: Runtime, version: VersionRecord, name: str, value: Json, asking: _Asking) -> str | None:
@@ -124,9 +125,14 @@ def _wrong(rt: Runtime, version: VersionRecord, name: str, value: Json, asking: 
         if found.trouble and (reading.search or not known):
             if reading.search and not is_away and not offered(rt, version, name, patient=True, fresh=True).trouble:
                 return f"its system answers, and not when it is asked for “{shortened(_text(value))}”: {found.trouble}"
-            asking.away.add(name)
+            asking.away.setdefault(name, found.trouble)
             return None
     return _not_offered(value, found)
+
+
+def _unchecked(trouble: str) -> str:
+    why = f" ({shortened(trouble, _TROUBLE).rstrip('.')})" if trouble else ""
+    return f"its choices could not be asked for{why}, and nothing unchecked runs at high risk: try again once they can"
 
 
 def _is_good(each: Offered, reading: Reading, found: Offered) -> bool:

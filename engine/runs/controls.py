@@ -26,6 +26,7 @@ from engine.orchestration.run_phases import change
 from engine.orchestration.transition import Transition
 from engine.runs.executions import find
 from engine.runtime import Runtime
+from engine.text.words import nearest
 from storage import database, events, freezes, runbooks, steps
 from storage.records import ExecutionRecord, Json, StepRunRecord
 from storage.states import ExecutionStatus, Phase, StepStatus, VersionStatus
@@ -247,10 +248,11 @@ def needs_reason(text: str, sentence: str, word: str = "reason") -> None:
 
 
 def step_at(found: ExecutionRecord, path: str) -> StepRunRecord:
-    """The step run at a path. Raises `Conflict` where there is none."""
+    """The step run at a path. Raises `Conflict`, naming the nearest, where there is none."""
     for step in steps.at_paths(found.id, [path]):
         return step
-    raise Conflict(f"{found.id} has no step {path}.")
+    near = nearest(path, [step.path for step in steps.of_execution(found.id)])
+    raise Conflict(f"{found.id} has no step {path}." + (f" Did you mean {near}?" if near else ""))
 
 
 def _the_unknown(execution_id: str, path: str | None) -> StepRunRecord:

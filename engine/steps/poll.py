@@ -50,5 +50,5 @@ def _judge(result: Exchange, until: Callable[[dict[str, Json]], bool], interval_
     if answer.status in _NO_ACCESS:
         return Failed("http_status", describe(answer, result.redirects), evidence=result.evidence)
     wait = http_response.retry_after_ms(answer.headers.get("retry-after"), datetime.now(UTC)) or 0
-    shown = describe(answer, result.redirects) if not answer.ok else f"{http_response.status_name(answer.status)}."
-    return Again(max(interval_ms, wait), f"Not yet{reason}. {shown}", result.evidence)
+    told = f"Not yet{reason}. {describe(answer, result.redirects)}"
+    return Again(max(interval_ms, wait), told, result.evidence)

@@ -153,3 +153,12 @@ def test_the_runbooks_that_ship_pass_theirs(capsys: pytest.CaptureFixture[str]) 
     runbooks = [path for path in shipped.glob("[!_]*.yaml") if ".rehearsal." not in path.name]
     assert len(results) == len(runbooks)
     assert sum(len(each["missed"]) for each in results) <= 2
+
+
+def test_a_runbook_without_a_rehearsal_is_told_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Alone it is nothing to play; beside others it fails, since it was asked for."""
+    (folder / "bare.yaml").write_text(RUNBOOK)
+    assert main(["rehearse", "bare.yaml"]) == 2
+    assert "there is no rehearsal in bare.yaml" in capsys.readouterr().err
+    assert main(["rehearse", "bare.yaml", "hello.yaml"]) == 1
+    assert "bare.rehearsal.yaml:1:1: there is no such file: bare.yaml has no rehearsal" in capsys.readouterr().out

@@ -68,7 +68,9 @@ def test_who_asked_for_the_run_does_it(bot: Stage) -> None:
     wrong = bot.post("submit", user=CAROL, view_id=form["id"], values={"param:slot": "99"})
     assert wrong["errors"].keys() == {"param:slot"}
     bot.post("submit", user=CAROL, view_id=form["id"], values={"param:slot": "7", "reason": "new one is in"})
-    wait_for(lambda: "Succeeded" in shown(bot.card(run)))
+    card = shown(wait_for(lambda: "Succeeded" in shown(c := bot.card(run)) and c))
+    assert f"by: {CAROL}" not in card
+    assert "slot: 7" in card
     over = wait_for(lambda: (m := bot.find(lambda m: is_asking(m, run))) and "Done by" in shown(m) and m)
     assert "new one is in" in shown(over)
     assert "slot=7" in shown(over)

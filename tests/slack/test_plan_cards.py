@@ -93,8 +93,7 @@ def test_the_button_is_of_use_to_who_asked_alone(bot: Stage) -> None:
 
 
 def test_words_can_name_the_plan_too(bot: Stage) -> None:
-    bot.command("plan note shop=words", CAROL)
-    digest = re.search(r"P\d+-[0-9a-f-]+", shown(newest(bot, "Run exactly this")))
+    digest = re.search(r"P\d+-[0-9a-f-]+", bot.say("plan note shop=words", CAROL))
     assert digest is not None
     assert "the parameters differ" in bot.say(f"run note shop=others plan={digest[0]}", CAROL)
     assert "does not go with hold=yes" in bot.say(f"run note shop=words hold=yes plan={digest[0]}", CAROL)

@@ -16,7 +16,7 @@ import yaml
 from pages import ROOT, read, rows, section, words
 
 from bot.cli import host_commands
-from engine.access import secret_use, unfillable_gates
+from engine.access import secret_use, unfillable_gates, unknown_team
 from engine.access.access_file import Policy
 from engine.definition.lint_rules import RULES
 from engine.definition.load import examine
@@ -35,7 +35,11 @@ def rules_of(text: str, *, beside: bool = False) -> list[str]:
     """The rules of the warnings of a file."""
     asked: list[Any] = []
     if beside:
-        asked = [partial(secret_use.cautions, known=SECRETS), partial(unfillable_gates.cautions, policy=PEOPLE)]
+        asked = [
+            partial(secret_use.cautions, known=SECRETS),
+            partial(unfillable_gates.cautions, policy=PEOPLE),
+            partial(unknown_team.cautions, teams=PEOPLE.teams),
+        ]
     found = examine(text.encode(), "x.yaml", warned=lambda book: [each for ask in asked for each in ask(book)])
     assert found.problems == (), found.problems
     return [each.rule for each in found.warnings]

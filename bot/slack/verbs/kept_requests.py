@@ -26,9 +26,8 @@ def held(invocation: Invocation) -> Message:
 
 def release(invocation: Invocation) -> Message:
     """`release HELD …|all`."""
-    return views.released_view(
-        held_requests.release_each(invocation.ctx.rt, invocation.actor, invocation.command.words)
-    )
+    done = held_requests.release_each(invocation.ctx.rt, invocation.actor, invocation.command.words)
+    return views.released_view(done, invocation.invoked_as)
 
 
 def reviews(invocation: Invocation) -> Message:
@@ -56,7 +55,8 @@ def _agreed(ctx: AppContext, actor: Actor, asked_id: str) -> Message:
 def click_release(ctx: AppContext, _: Click, value: str, reply: Reply) -> None:
     """The button under a held request."""
     actor = ctx.directory.identify(reply.reply_to.user)
-    reply.privately(views.released_view(held_requests.release_each(ctx.rt, actor, [decode(KeptRef, value).kept_id])))
+    done = held_requests.release_each(ctx.rt, actor, [decode(KeptRef, value).kept_id])
+    reply.privately(views.released_view(done, ctx.command))
 
 
 def click_drop(ctx: AppContext, _: Click, value: str, reply: Reply) -> None:

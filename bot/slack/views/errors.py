@@ -7,11 +7,12 @@ from pathlib import PurePath
 
 from bot import help_text
 from bot.grammar import GrammarError
+from bot.slack.views.frozen import frozen_words
 from bot.slack.views.parts import Message, message, said, section
 from bot.slack.views.text import code, escape, inline
 from bot.slack.views.why import people
 from bot.verbs import VERBS
-from engine.errors import EngineError, InvalidDefinition, InvalidParameters, NotAllowed
+from engine.errors import EngineError, Frozen, InvalidDefinition, InvalidParameters, NotAllowed
 from engine.text.problem import Problem
 
 _HINT = re.compile(rf"`((?:{'|'.join(verb.name for verb in VERBS)})(?: [^`]*)?)`")
@@ -38,9 +39,15 @@ def refused(error: EngineError, command: str) -> str:
         return "\n".join(["The parameters do not fit:", *lines[:20], hint])
     if isinstance(error, InvalidDefinition):
         return "\n".join(problem_line(problem) for problem in error.problems[:8])
-    sentence = escape(_HINT.sub(lambda hint: f"`{command} {hint[1]}`", str(error)), 2000)
+    text = typed_here(str(error), command)
+    sentence = frozen_words(text, 1500) if isinstance(error, Frozen) else escape(text, 2000)
     ask = error.ask if isinstance(error, NotAllowed) else ()
     return f"{sentence} Ask {people(ask)}." if ask else sentence
+
+
+def typed_here(sentence: str, command: str) -> str:
+    """A sentence of the engine with `command` before each verb that it says could be typed."""
+    return _HINT.sub(lambda hint: f"`{command} {hint[1]}`", sentence)
 
 
 def problem_line(problem: Problem) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 
 from slack_sdk.models.blocks import Block
 
 from bot.slack.ids import Action, KeptRef, Ref
+from bot.slack.views.errors import typed_here
+from bot.slack.views.frozen import frozen_words
 from bot.slack.views.parts import Message, actions, button, confirm, context, message, said, section, sections
-from bot.slack.views.text import code, inline, person, when
+from bot.slack.views.text import as_json, code, inline, person, when
 from engine.runs.break_glass import in_words
 from engine.runs.executions import Accepted
 from engine.runs.held_requests import HeldView
@@ -43,12 +44,12 @@ def held_list(found: Sequence[HeldView], command: str) -> Message:
     for view in found[:_MOST]:
         ref = KeptRef(view.held.id)
         release = button("Release", Action.RELEASE, ref, None if view.frozen else "primary")
-        blocks += [section(_held_line(view)), *actions([release, button("Drop", Action.DROP_HELD, ref)])]
+        blocks += [section(_held_line(view, command)), *actions([release, button("Drop", Action.DROP_HELD, ref)])]
     more = f"… and {len(found) - _MOST} more. " if len(found) > _MOST else ""
     return message("Held requests", [*blocks, section(f"{more}{code(f'{command} release all')} releases all of them.")])
 
 
-def _held_line(view: HeldView) -> str:
+def _held_line(view: HeldView, command: str) -> str:
     held = view.held
     gates = f"gates: {', '.join(code(each, 120) for each in view.gates[:_MOST])}" if view.gates else "no gate"
     lines = [
@@ -56,23 +57,27 @@ def _held_line(view: HeldView) -> str:
         f"until {when(held.expires_at)}",
         _parameters(held.parameters) if held.parameters else "",
         f"because: {inline(held.reason, 300)}" if held.reason else "",
-        f"❄️ {inline(view.frozen, 500)}" if view.frozen else "",
+        f"❄️ {frozen_words(typed_here(view.frozen, command), 500)}" if view.frozen else "",
     ]
     return "\n".join(line for line in lines if line)
 
 
 def _parameters(given: Json) -> str:
-    return code(json.dumps(given, ensure_ascii=False), 500)
+    return code(" ".join(f"{name}={as_json(value, 60)}" for name, value in given.items()), 500)
 
 
-def released_view(done: Mapping[str, Accepted | str]) -> Message:
+def released_view(done: Mapping[str, Accepted | str], command: str) -> Message:
     """What came of each request that was to be released."""
     lines = [
-        f"{code(each, 40)} is not released: {inline(found, 500)}" if isinstance(found, str)
+        f"{code(each, 40)} is not released: {_why_not(found, command)}" if isinstance(found, str)
         else f"{code(each, 40)} became {code(found.execution.id)}."
         for each, found in list(done.items())[:_MOST]
     ]  # fmt: skip
     return message("Released", sections(lines or ["No request is held."]))
+
+
+def _why_not(refusal: str, command: str) -> str:
+    return frozen_words(typed_here(refusal, command), 500)
 
 
 def dropped_view(held: HeldRecord) -> Message:

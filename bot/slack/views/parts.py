@@ -28,6 +28,7 @@ PART = 30
 """Blocks in one part of what is read in a modal."""
 _SAID_BY = re.compile(
     r"(?:^|· )(?:\w+, said by|(?:to be )?skipped by|asked by) ([UW][A-Z0-9]{5,20})(?=: | to be skipped: )"
+    r"|^done by ([UW][A-Z0-9]{5,20})(?=: |$)"
 )
 """How the engine's notes begin that name a person."""
 
@@ -142,7 +143,10 @@ def rich(*texts: str | Person) -> dict[str, Any]:
 def by_name(text: str) -> list[str | Person]:
     """A note, with the person who gave it by name where the engine says who that was."""
     found = _SAID_BY.search(text)
-    return [text[: found.start(1)], Person(found[1]), text[found.end(1) :]] if found else [text]
+    if found is None or found.lastindex is None:
+        return [text]
+    start, end = found.span(found.lastindex)
+    return [each for each in (text[:start], Person(text[start:end]), text[end:]) if each]  # Slack takes no empty text
 
 
 def noted(text: str) -> str:

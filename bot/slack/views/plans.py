@@ -35,7 +35,7 @@ def plan_view(plan: Plan, ref: PlanRef | None, *, changes: Iterable[str] = (), f
     `changes` are what differs from the plan before it, and `file` says where the whole of a long one is.
     """
     title = f"What {code(f'{plan.slug}@{plan.number}')} would do. Nothing was done."
-    if plan.live is not None:
+    if any(count for word, count in (plan.live or {}).items() if word != "not_called"):
         title += " Its targets were asked in check mode; their answers stand beside the calls."
     blocks: list[Block] = []
     differs = [inline(each, 300) for each in changes]
@@ -43,7 +43,8 @@ def plan_view(plan: Plan, ref: PlanRef | None, *, changes: Iterable[str] = (), f
         told = "\n".join(f"• {each}" for each in differs)
         blocks.append(section(f"⚠️ This is not what was planned any more, and nothing was started:\n{told}"))
     blocks.append(section(title))
-    blocks += [section(code_block(each)) for each in list(pieces(text(plan), _PIECE))[:_PIECES]]
+    said = "\n".join(plan_text.lines(plan.as_json(), obstacles=not plan.obstacles))
+    blocks += [section(code_block(each)) for each in list(pieces(said, _PIECE))[:_PIECES]]
     blocks += [section(_in_the_way(each)) for each in plan.obstacles[:_OBSTACLES]]
     if file:
         blocks.append(context(file))

@@ -21,7 +21,7 @@ from bot.slack.views.words import (
     step_words,
     task_status,
 )
-from engine.definition.kinds import kind_of
+from engine.definition.kinds import kind_of, manual
 from engine.orchestration import tolerated_failures
 from storage.records import Json, StepRunRecord
 from storage.states import Phase, StepStatus
@@ -230,7 +230,9 @@ def _output(view: ExecutionView, step: StepRunRecord) -> str:
     known = view.runbook.by_id.get(step.step_id)
     if "status" in step.outputs and not (known is not None and known.outputs):
         return as_json(step.outputs["status"], 20)
-    return _value_text(step.outputs, 120)
+    note = manual.OUTPUTS if kind_of(step) is manual.KIND and not (known is not None and known.outputs) else ()
+    given = {name: value for name, value in step.outputs.items() if name not in note}
+    return _value_text(given, 120) if given else ""
 
 
 def _approvers(step: StepRunRecord) -> list[str]:

@@ -88,7 +88,7 @@ _VERSION = {
     VersionStatus.APPROVED: "approved",
     VersionStatus.DEPRECATED: "deprecated",
 }
-_ROLES = {
+ROLES = {
     "platform_admin": "platform admins",
     "team_admin": "the team's admins",
     "team_member": "the team's members",
@@ -241,7 +241,7 @@ def error_field(error: Json, name: str) -> str:
 def approver_words(approvers: Json, *, silent: bool = False) -> str:
     """Who may decide a gate, as mrkdwn; `silent` mentions nobody, so that a message with it rings nobody."""
     named = approvers if isinstance(approvers, dict) else {}
-    who = [_ROLES.get(role, inline(str(role), 80)) for role in named.get("roles", [])]
+    who = [ROLES.get(role, inline(str(role), 80)) for role in named.get("roles", [])]
     who += [_group(name, silent=silent) for name in named.get("groups", [])]
     who += [_user(name, silent=silent) for name in named.get("users", [])]
     who += [f"at least {each.get('count', 1)} of {_whom(each, silent=silent)}" for each in named.get("minima", [])]
@@ -262,7 +262,7 @@ def _user(name: Json, *, silent: bool) -> str:
 def _whom(minimum: dict[str, Json], *, silent: bool) -> str:
     """Whom a minimum is about, as mrkdwn."""
     if "role" in minimum:
-        return _ROLES.get(minimum["role"], inline(str(minimum["role"]), 80))
+        return ROLES.get(minimum["role"], inline(str(minimum["role"]), 80))
     if "group" in minimum:
         return _group(minimum["group"], silent=silent)
     return _user(minimum.get("user", "?"), silent=silent)
