@@ -7,12 +7,12 @@ it is. It is asked before there is a run, so that it reads secrets and nothing e
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from engine.definition import calls, step_checks, template_checks
 from engine.definition.durations import HOUR_MS, SECOND_MS, parse_duration, show_duration
-from engine.definition.model import Step
+from engine.definition.model import Runbook, Step
 from engine.definition.references import Scope
 from engine.definition.schema import Finding, Path, subject
 from engine.definition.tree import Container
@@ -59,6 +59,15 @@ def lookups(schema: Mapping[str, Json]) -> tuple[Step, ...]:
         for name, rules in schema.get("properties", {}).items()
         if KEY in rules
     )  # fmt: skip
+
+
+def without(runbook: Runbook) -> Runbook:
+    """The runbook whose parameters ask nobody, and are otherwise what they were."""
+    if not runbook.lookups:
+        return runbook
+    properties: dict[str, dict[str, Json]] = runbook.parameters["properties"]
+    plain = {name: {key: said for key, said in rules.items() if key != KEY} for name, rules in properties.items()}
+    return replace(runbook, parameters={**runbook.parameters, "properties": plain}, lookups=())
 
 
 def parameter_of(lookup: Step) -> str:

@@ -19,7 +19,7 @@ from typing import Any
 from engine.catalog import catalog
 from engine.config import settings
 from engine.conversations import Conversation
-from engine.definition import codec
+from engine.definition import codec, parameter_options
 from engine.definition.model import Runbook
 from engine.rehearsal.grpc_stubs import StubbedTools
 from engine.rehearsal.stubs import StubbedEgress
@@ -158,7 +158,7 @@ class World:
             )
 
     def _approve(self, each: Published) -> None:
-        canonical = codec.canonical(each.runbook)
+        canonical = codec.canonical(parameter_options.without(each.runbook))
         about = {
             "slug": each.runbook.id, "name": each.runbook.name, "description": each.runbook.description,
             "team": each.runbook.team, "tags": list(each.runbook.tags), "risk": each.runbook.risk, "source_path": None,
