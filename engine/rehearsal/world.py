@@ -194,9 +194,9 @@ def opened() -> Iterator[World]:
 def _groups_in(runbook: Runbook) -> set[str]:
     found: set[str] = set()
     for step in runbook.by_id.values():
-        approvers = step.with_.get("approvers") or {}
-        found |= set(approvers.get("groups", ()))
-        found |= {each["group"] for each in approvers.get("minima", ()) if "group" in each}
+        asked = step.with_.get("approvers") or step.with_.get("assignees") or {}
+        found |= set(asked.get("groups", ()))
+        found |= {each["group"] for each in asked.get("minima", ()) if "group" in each}
     return found
 
 
