@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from engine.definition import calls, step_checks, template_checks
-from engine.definition.durations import HOUR_MS, SECOND_MS, parse_duration, show_duration
+from engine.definition import calls, duration_rule, step_checks, template_checks
+from engine.definition.durations import HOUR_MS, SECOND_MS, parse_duration
 from engine.definition.model import Runbook, Step
 from engine.definition.references import Scope
 from engine.definition.schema import Finding, Path, subject
@@ -167,7 +167,7 @@ def _reading_findings(said: Mapping[str, Json], path: Path) -> Iterator[Finding]
     if isinstance(said.get("items"), str) and not _is_one_expression(said["items"]):
         yield Finding((*path, "items"), "`items` must be one expression that gives a list, as in {{ response.json }}")
     if "cache" in said:
-        yield from _cache_findings(said["cache"], (*path, "cache"))
+        yield from duration_rule.findings(said["cache"], (*path, "cache"), LEAST_CACHE_MS, MOST_CACHE_MS)
 
 
 def _roots(value: Json) -> set[str]:
@@ -181,14 +181,3 @@ def _roots(value: Json) -> set[str]:
 def _is_one_expression(template: str) -> bool:
     text = template.strip()
     return has_template(text) and text.startswith("{{") and text.endswith("}}") and text.count("{{") == 1
-
-
-def _cache_findings(cache: str | int, path: Path) -> Iterator[Finding]:
-    try:
-        length = parse_duration(cache)
-    except ValueError as error:
-        yield Finding(path, f"{subject(path)}: {error}")
-        return
-    if not LEAST_CACHE_MS <= length <= MOST_CACHE_MS:
-        bounds = f"between {show_duration(LEAST_CACHE_MS)} and {show_duration(MOST_CACHE_MS)}"
-        yield Finding(path, f"{subject(path)} must be {bounds}")
