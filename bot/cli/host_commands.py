@@ -48,7 +48,8 @@ def _parser(chosen: str) -> argparse.ArgumentParser:
 def options_of(verb: str) -> list[str]:
     """The options that a verb of operators has of its own, in the order in which its help has them."""
     parser = argparse.ArgumentParser(add_help=False)
-    _ARGUMENTS.get(verb, lambda _: None)(parser)
+    if verb in _ARGUMENTS:
+        _ARGUMENTS[verb](parser)
     return [option for action in parser._actions for option in action.option_strings]
 
 
