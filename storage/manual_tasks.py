@@ -25,6 +25,13 @@ def of_execution(execution_id: str) -> list[TaskRecord]:
     return rows.read(query.order_by(ManualTask.id), TaskRecord)
 
 
+def all_open(workspace_id: int) -> list[TaskRecord]:
+    """The open tasks of all runs, in no particular order."""
+    return rows.read(
+        rows.select(ManualTask, TaskRecord).where((ManualTask.workspace_id == workspace_id) & _is_open()), TaskRecord
+    )
+
+
 def soonest_open(workspace_id: int, limit: int) -> list[TaskRecord]:
     """The open tasks whose time is up first."""
     query = rows.select(ManualTask, TaskRecord).where((ManualTask.workspace_id == workspace_id) & _is_open())

@@ -67,7 +67,7 @@ def offered(words: Sequence[str], prefix: str, look_up: LookUp) -> Offers:
     if first == "check":
         return _of_check(words, prefix)
     if prefix.startswith("-"):
-        return dict.fromkeys(_OWN_OPTIONS.get(first, NAMES), "")
+        return dict.fromkeys(host_commands.options_of(first) if first in _WITH_OPTIONS else NAMES, "")
     if first in _AFTER:
         return _AFTER[first](prefix)
     seconds = {verb.name.partition(" ")[2]: verb.help for verb in VERBS if verb.name.startswith(f"{first} ")}
@@ -114,7 +114,7 @@ def _of_check(words: Sequence[str], prefix: str) -> Offers:
 
     if words[-1] == "--format":
         return dict.fromkeys(check_formats.FORMATS, "")
-    return dict.fromkeys(("--format", "--strict"), "") if prefix.startswith("-") else _files(prefix)
+    return dict.fromkeys(host_commands.options_of("check"), "") if prefix.startswith("-") else _files(prefix)
 
 
 def _files(prefix: str) -> Offers:
@@ -129,10 +129,8 @@ _AFTER: Mapping[str, Callable[[str], Offers]] = {
 }
 
 
-_OWN_OPTIONS: Mapping[str, tuple[str, ...]] = {
-    "new": ("--id", "--name", "--team", "--risk", "--steps", "--folder", "--yes", "--force"),
-}
-"""The options of operators' verbs that have some of their own, instead of those that stand anywhere."""
+_WITH_OPTIONS = frozenset({"new", "rehearse", "doctor"})
+"""Operators' verbs behind which their own options stand, instead of those that stand anywhere."""
 
 
 def _written(value: object) -> str:

@@ -45,6 +45,14 @@ def _parser(chosen: str) -> argparse.ArgumentParser:
     return parser
 
 
+def options_of(verb: str) -> list[str]:
+    """The options that a verb of operators has of its own, in the order in which its help has them."""
+    parser = argparse.ArgumentParser(add_help=False)
+    if verb in _ARGUMENTS:
+        _ARGUMENTS[verb](parser)
+    return [option for action in parser._actions for option in action.option_strings]
+
+
 def _check_arguments(parser: argparse.ArgumentParser) -> None:
     from bot.cli import check_formats
 

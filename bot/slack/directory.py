@@ -131,7 +131,7 @@ class Directory:
         return str(user["id"]) if isinstance(user, dict) and user.get("id") else None
 
     def refresh_groups(self, older_than_s: float = GROUPS_STALE_S) -> None:
-        """Ask for the groups that roles and gates name, unless that was done lately.
+        """Ask for the groups that roles, gates and manual steps name, unless that was done lately.
 
         Trouble is only logged: the engine knows how old they are, and lets nobody in by a stale group.
         """

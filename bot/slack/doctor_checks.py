@@ -68,7 +68,7 @@ def _scopes(headers: Mapping[str, str]) -> Iterator[Finding]:
 def _clock(headers: Mapping[str, str]) -> Iterator[Finding]:
     try:
         apart = abs(parsedate_to_datetime(headers["date"]).timestamp() - time.time()) - 1  # its Date has whole seconds
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):
         return
     if apart >= CLOCK_WARN_S * 5:
         level = Level.BAD if apart >= SIGNED_FOR_S else Level.WARN

@@ -12,8 +12,9 @@ from engine.access.policy import Actor
 from engine.access.roles import users_in
 from engine.errors import Conflict
 from engine.runtime import Runtime
-from storage import approvals, database, people
+from storage import approvals, database, manual_tasks, people
 from storage.people_records import GroupRecord, PersonRecord
+from storage.records import Json
 
 _ID = re.compile(r"\([UW][A-Z0-9]{2,20}\)", re.ASCII)
 
@@ -58,29 +59,32 @@ def as_known(rt: Runtime, user_id: str) -> Actor:
 
 
 def groups_named(rt: Runtime) -> set[str]:
-    """The group ids and handles that roles and open gates depend on."""
+    """The group ids and handles that roles, open gates and open manual steps depend on."""
     with database.reading():
         policy = people.policy(rt.workspace_id) or {}
-        gates = approvals.all_open(rt.workspace_id)
+        asked = _asked_now(rt)
     ids = {*policy.get("platform_admins", ()), *policy.get("responders", ())}
     for who in policy.get("teams", {}).values():
         ids |= {*who.get("admins", ()), *who.get("members", ())}
     ids |= {each for owners in (policy.get("owners") or {}).get("tags", {}).values() for each in owners}
     groups = {each for each in ids if not each.startswith(("U", "W"))}
-    return groups.union(*(gate.approvers.get("groups", ()) for gate in gates))
+    return groups.union(*(each.get("groups", ()) for each in asked))
+
+
+def _asked_now(rt: Runtime) -> list[Json]:
+    """Whom the open gates and manual steps name, each as its step has it. Needs an open connection."""
+    gates, tasks = approvals.all_open(rt.workspace_id), manual_tasks.all_open(rt.workspace_id)
+    return [*(gate.approvers for gate in gates), *(task.assignees for task in tasks)]
 
 
 def due_for_refresh(rt: Runtime, older_than_ms: int, limit: int) -> list[str]:
     """At most `limit` people of whom was heard longer ago than this, or never, and whose standing matters now.
 
-    They are named in the access file or by an open gate, are in a group that is, have voted at an open gate, own a
-    token that counts, or answer for an open run. Those of whom was heard longest ago come first.
+    They are named in the access file or by an open gate or manual step, are in a group that is, have voted at an open
+    gate, own a token that counts, or answer for an open run. Those of whom was heard longest ago come first.
     """
     with database.reading():
-        named = [
-            people.policy(rt.workspace_id) or {},
-            *(gate.approvers for gate in approvals.all_open(rt.workspace_id)),
-        ]
+        named = [people.policy(rt.workspace_id) or {}, *_asked_now(rt)]
         members = (group.members for group in people.groups(rt.workspace_id))
         matter = people.people_who_matter(rt.workspace_id).union(users_in(named), *members)
         heard = people.last_seen_at(rt.workspace_id)

@@ -141,7 +141,9 @@ def _play(tasks: Sequence[_Task], known: Mapping[str, Runbook]) -> list[Json]:
         "rehearsals": [[task.path, task.runbook.id, task.source] for task in tasks],
         "runbooks": {slug: codec.canonical(runbook) for slug, runbook in known.items()},
     }
-    played, why = ask(json.dumps(asked).encode(), LIMIT_S)
+    played, failed = ask(json.dumps(asked).encode(), LIMIT_S)
+    late = f"it was not played to its end within the {LIMIT_S:g} s of a sync: sync again, or make it shorter"
+    why = "the process that plays rehearsals has failed; the log says how" if failed else late
     missing = [_unfinished(task, why) for task in tasks[len(played) :]]
     return [*played, *missing]
 
@@ -165,9 +167,9 @@ def _none(file: str, slug: str, why: str) -> Json:
     return {**about, "problems": [f"{file}: {why}"], "passed": False, "unfinished": True}
 
 
-def ask(asked: bytes, limit_s: float) -> tuple[list[Json], str]:
-    """What the process has told before it ended, after `limit_s` seconds at the latest, and why there is no more."""
-    why = f"it was not played to its end within the {limit_s:g} s of a sync: sync again, or make it shorter"
+def ask(asked: bytes, limit_s: float) -> tuple[list[Json], bool]:
+    """What the process has told before it ended, after `limit_s` seconds at the latest, and whether it has failed."""
+    failed = False
     with subprocess.Popen(  # noqa: S603 - our own module
         COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={}, cwd="/"
     ) as process:
@@ -177,8 +179,8 @@ def ask(asked: bytes, limit_s: float) -> tuple[list[Json], str]:
             process.kill()
             told, said = process.communicate()
         else:
-            if process.returncode:
+            failed = process.returncode != 0
+            if failed:
                 log.error("rehearsing failed: %s", said.decode("utf-8", "replace")[-2_000:])
-                why = "the process that plays rehearsals has failed; the log says how"
     lines = told.decode("utf-8").splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("\n")], why
+    return [json.loads(line) for line in lines if line.endswith("\n")], failed

@@ -80,7 +80,7 @@ def walked(rt: Runtime, actor: Actor, runbook: Runbook, rehearsal: str) -> dict[
     """Every case of a rehearsal with its steps: `cases`, or its `problems`. Nothing is called.
 
     The runbooks that it starts are those that the actor may see. Raises `Conflict` where it is another's turn
-    (`Turns`), or where this one takes longer than `LIMIT_S`.
+    (`Turns`), or where this one takes longer than `LIMIT_S` or its process fails.
     """
     with _TURNS.turn(actor.user_id):
         known = started_runbooks.with_started(rt, actor, runbook)
@@ -89,7 +89,9 @@ def walked(rt: Runtime, actor: Actor, runbook: Runbook, rehearsal: str) -> dict[
             "walks": [["rehearsal", runbook.id, rehearsal]],
             "runbooks": {slug: codec.canonical(each) for slug, each in known.items()},
         }
-        told, _ = rehearsing.ask(json.dumps(asked).encode(), LIMIT_S)
+        told, failed = rehearsing.ask(json.dumps(asked).encode(), LIMIT_S)
+    if failed:
+        raise Conflict("The rehearsal could not be played: its process has failed. Play fewer cases, or tell an admin.")
     if not told:
         raise Conflict(f"The rehearsal did not end within {LIMIT_S:g} s. Play fewer cases, or shorter ones.")
     found: dict[str, Json] = told[0]

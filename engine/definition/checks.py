@@ -8,6 +8,7 @@ from dataclasses import replace
 from engine.definition import (
     calls,
     dry_run_checks,
+    duration_rule,
     parameter_options,
     references,
     secret_outputs,
@@ -20,7 +21,7 @@ from engine.definition.graph import ancestors_of, cycle
 from engine.definition.kinds import KINDS, Kind, Treatment
 from engine.definition.model import DEFAULT_RUN_TIMEOUT_MS, DEFAULT_WEBHOOK_TIMEOUT_MS
 from engine.definition.parameter_schema import check_schema, resolved
-from engine.definition.schema import Finding, Path, subject_in_step
+from engine.definition.schema import Finding, Path
 from engine.definition.tree import SECTIONS, Block, needs_in
 from engine.expressions import has_template
 from storage.records import Json
@@ -182,15 +183,7 @@ def _duration(key: str, holder: Mapping[str, Json], path: Path, most: int, least
     value = holder.get(key)
     if not isinstance(value, (str, int)) or isinstance(value, bool):
         return
-    location = (*path, key)
-    try:
-        length = parse_duration(value)
-    except ValueError as error:
-        yield Finding(location, f"{subject_in_step(location)}: {error}")
-        return
-    if not least <= length <= most:
-        bounds = f"between {show_duration(least)} and {show_duration(most)}"
-        yield Finding(location, f"{subject_in_step(location)} must be {bounds}")
+    yield from duration_rule.findings(value, (*path, key), least, most)
 
 
 def _expected_findings(data: Mapping[str, Json]) -> Iterator[Finding]:

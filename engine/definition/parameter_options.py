@@ -7,12 +7,12 @@ it is. It is asked before there is a run, so that it reads secrets and nothing e
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from engine.definition import calls, step_checks, template_checks
-from engine.definition.durations import HOUR_MS, SECOND_MS, parse_duration, show_duration
-from engine.definition.model import Step
+from engine.definition import calls, duration_rule, step_checks, template_checks
+from engine.definition.durations import HOUR_MS, SECOND_MS, parse_duration
+from engine.definition.model import Runbook, Step
 from engine.definition.references import Scope
 from engine.definition.schema import Finding, Path, subject
 from engine.definition.tree import Container
@@ -59,6 +59,15 @@ def lookups(schema: Mapping[str, Json]) -> tuple[Step, ...]:
         for name, rules in schema.get("properties", {}).items()
         if KEY in rules
     )  # fmt: skip
+
+
+def without(runbook: Runbook) -> Runbook:
+    """The runbook whose parameters ask nobody, and are otherwise what they were."""
+    if not runbook.lookups:
+        return runbook
+    properties: dict[str, dict[str, Json]] = runbook.parameters["properties"]
+    plain = {name: {key: said for key, said in rules.items() if key != KEY} for name, rules in properties.items()}
+    return replace(runbook, parameters={**runbook.parameters, "properties": plain}, lookups=())
 
 
 def parameter_of(lookup: Step) -> str:
@@ -158,7 +167,7 @@ def _reading_findings(said: Mapping[str, Json], path: Path) -> Iterator[Finding]
     if isinstance(said.get("items"), str) and not _is_one_expression(said["items"]):
         yield Finding((*path, "items"), "`items` must be one expression that gives a list, as in {{ response.json }}")
     if "cache" in said:
-        yield from _cache_findings(said["cache"], (*path, "cache"))
+        yield from duration_rule.findings(said["cache"], (*path, "cache"), LEAST_CACHE_MS, MOST_CACHE_MS)
 
 
 def _roots(value: Json) -> set[str]:
@@ -172,14 +181,3 @@ def _roots(value: Json) -> set[str]:
 def _is_one_expression(template: str) -> bool:
     text = template.strip()
     return has_template(text) and text.startswith("{{") and text.endswith("}}") and text.count("{{") == 1
-
-
-def _cache_findings(cache: str | int, path: Path) -> Iterator[Finding]:
-    try:
-        length = parse_duration(cache)
-    except ValueError as error:
-        yield Finding(path, f"{subject(path)}: {error}")
-        return
-    if not LEAST_CACHE_MS <= length <= MOST_CACHE_MS:
-        bounds = f"between {show_duration(LEAST_CACHE_MS)} and {show_duration(MOST_CACHE_MS)}"
-        yield Finding(path, f"{subject(path)} must be {bounds}")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from engine.expressions.numbers import is_number
 from engine.expressions.values import Missing, describe, known
+from engine.text.json_identity import identity
 
 Apply = Callable[..., Any]
 
@@ -86,22 +86,8 @@ def unique(value: Any) -> list[Any]:
     """The items, each the first time that it comes; 1 and 1.0 are the same."""
     seen: dict[str, Any] = {}
     for item in items_of(value, "unique"):
-        seen.setdefault(_same(item), item)
+        seen.setdefault(identity(item), item)
     return list(seen.values())
-
-
-def _same(value: Any) -> str:
-    return json.dumps(_with_one_form(value), sort_keys=True)
-
-
-def _with_one_form(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, list):
-        return [_with_one_form(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _with_one_form(item) for key, item in value.items()}
-    return value
 
 
 def keys(value: Any) -> list[str]:

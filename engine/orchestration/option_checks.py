@@ -24,6 +24,7 @@ from engine.errors import InvalidParameters
 from engine.option_cache import Offered, Option, Source
 from engine.runtime import Runtime
 from engine.steps import options_call
+from engine.text.json_identity import identity
 from engine.text.storable import clean_text
 from engine.text.words import LONGEST_WORD, listed, shortened
 from storage import database
@@ -169,13 +170,7 @@ def _source(version: VersionRecord, as_agreed: Runbook, name: str) -> Source:
 
 
 def _among(value: Json, options: Iterable[Option]) -> bool:
-    return any(_exactly(value) == _exactly(one.value) for one in options)
-
-
-def _exactly(value: Json) -> str:
-    """A value with its type: 1 and true are two, 1 and 1.0 are one."""
-    whole = isinstance(value, float) and value.is_integer()
-    return json.dumps(int(value) if whole else value, sort_keys=True)
+    return any(identity(value) == identity(one.value) for one in options)
 
 
 def _text(value: Json) -> str:

@@ -19,7 +19,7 @@ from typing import Any
 from engine.catalog import catalog
 from engine.config import settings
 from engine.conversations import Conversation
-from engine.definition import codec
+from engine.definition import codec, parameter_options
 from engine.definition.model import Runbook
 from engine.rehearsal.grpc_stubs import StubbedTools
 from engine.rehearsal.stubs import StubbedEgress
@@ -158,7 +158,7 @@ class World:
             )
 
     def _approve(self, each: Published) -> None:
-        canonical = codec.canonical(each.runbook)
+        canonical = codec.canonical(parameter_options.without(each.runbook))
         about = {
             "slug": each.runbook.id, "name": each.runbook.name, "description": each.runbook.description,
             "team": each.runbook.team, "tags": list(each.runbook.tags), "risk": each.runbook.risk, "source_path": None,
@@ -194,9 +194,9 @@ def opened() -> Iterator[World]:
 def _groups_in(runbook: Runbook) -> set[str]:
     found: set[str] = set()
     for step in runbook.by_id.values():
-        approvers = step.with_.get("approvers") or {}
-        found |= set(approvers.get("groups", ()))
-        found |= {each["group"] for each in approvers.get("minima", ()) if "group" in each}
+        asked = step.with_.get("approvers") or step.with_.get("assignees") or {}
+        found |= set(asked.get("groups", ()))
+        found |= {each["group"] for each in asked.get("minima", ()) if "group" in each}
     return found
 
 

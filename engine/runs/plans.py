@@ -29,6 +29,9 @@ from storage.catalog_records import RunbookRecord, VersionRecord
 from storage.records import ExecutionRecord, Json
 from storage.states import VersionStatus
 
+_NEXT = {"queue": "queued", "reject": "rejected"}
+"""What becomes of a run for which its concurrency group has no place, by its `on_conflict`."""
+
 
 def make(rt: Runtime, actor: Actor, wanted: Wanted) -> Plan:
     """What a run that is asked for like this would do, for whoever may look at the runbook.
@@ -170,7 +173,7 @@ def _group(runbook: Runbook, seen: Seen) -> str:
         group = wanted.group if seen.is_open(wanted.group) else render_text(wanted.group, seen.context)
     except EngineError as error:
         group = f"{wanted.group} ({error})"
-    return f"{group}: at most {wanted.limit} at once, the next one is {wanted.on_conflict}ed"
+    return f"{group}: at most {wanted.limit} at once, the next one is {_NEXT[wanted.on_conflict]}"
 
 
 def _destinations(runbook: Runbook) -> Iterator[Json]:

@@ -14,6 +14,8 @@ MAX_RATIO = 200
 """How many times its size a body may grow to, once it is larger than `FREE_BYTES`."""
 FREE_BYTES = 256 * 1024
 _PIECE = 64 * 1024
+_FIRST_PIECE = 512
+"""So little of a member of gzip at first: what is behind a small one is copied, and there may be very many of them."""
 _ZSTD_PIECE = 64
 """So little of a Zstandard stream at once becomes 2 MiB at most: a block of 128 KiB may be 4 bytes long."""
 _ZSTD_WINDOW = 8 * 1024 * 1024
@@ -77,18 +79,17 @@ def _errors(name: str) -> tuple[type[Exception], ...]:
 
 def _inflated(data: bytes, window: int) -> Iterator[bytes]:
     """One stream after the other, as gzip has members."""
-    at = 0
-    while at < len(data):
-        stream = zlib.decompressobj(window)
+    at, end = 0, len(data.rstrip(b"\0"))  # files of gzip may be padded
+    while at < end or (data and not at):
+        stream, most = zlib.decompressobj(window), _FIRST_PIECE
         while not stream.eof:
-            piece = data[at : at + _PIECE]
+            piece = data[at : at + most]
             out = stream.decompress(piece, _PIECE)
             at += len(piece) - len(stream.unconsumed_tail) - len(stream.unused_data)
             if not piece and not out:
                 raise _Broken
             yield out
-        if not data[at:].strip(b"\0"):  # files of gzip may be padded
-            return
+            most = min(2 * most, _PIECE)
 
 
 def _gzip(data: bytes) -> Iterator[bytes]:
@@ -118,9 +119,9 @@ def _br(data: bytes) -> Iterator[bytes]:
 def _zstd(data: bytes) -> Iterator[bytes]:
     import zstandard
 
-    at = 0
+    at, frames = 0, zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
     while at < len(data):
-        frame = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj()
+        frame = frames.decompressobj()
         while not frame.eof:
             piece = data[at : at + _ZSTD_PIECE]
             if not piece:

@@ -129,7 +129,7 @@ def retry_after_ms(value: str | None, now: datetime) -> int | None:
         return min(int(text[:9]) * 1000, MAX_RETRY_AFTER_MS)
     try:
         when = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # of a year or zone beyond all numbers
         return None
     moment = when if when.tzinfo else when.replace(tzinfo=UTC)
     return max(0, min(round((moment - now).total_seconds() * 1000), MAX_RETRY_AFTER_MS))

@@ -96,6 +96,9 @@ def completed(tmp_path: Path, shell: str, line: str) -> set[str]:
         ("runbook nonsense x", set()),
         ("runbook check sc", {"script"}),
         ("runbook check --f", {"--format"}),
+        ("runbook check --s", {"--strict", "--secrets-strict"}),
+        ("runbook new --f", {"--folder", "--force"}),
+        ("runbook rehearse --f", {"--format", "--from"}),
         ("runbook check --format sa", {"sarif"}),
     ],
 )

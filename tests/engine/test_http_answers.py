@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import time
 import tracemalloc
 import zlib
 from typing import Any
@@ -58,6 +59,14 @@ def test_garbage_and_cut_streams_are_told_of(data: bytes, name: str, cut: int) -
         assert not stream or found.whole or "no whole" in found.warning or "encoded as" in found.warning
     whole = PACK[name](data * 50)
     assert not decoded(whole[: len(whole) // 2], name, MIB).whole
+
+
+@pytest.mark.parametrize("name", ["gzip", "zstd"])
+def test_a_crowd_of_empty_members_takes_time_in_proportion(name: str) -> None:
+    crowd = PACK[name](b"") * 200_000
+    began = time.thread_time()
+    assert decoded(crowd, name, MIB) == content_encoding.Decoded(b"")
+    assert time.thread_time() - began < 3, "it held a worker's thread"
 
 
 def test_members_follow_each_other() -> None:

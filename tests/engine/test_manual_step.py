@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from harness import ALICE, BOB, CAROL, MINUTE, OSCAR, Harness, Target, gate, http, runbook
 
+from engine.access import people
 from engine.definition.load import examine
 from engine.errors import Conflict, InvalidParameters, NotAllowed, ReasonRequired
 from engine.runs import controls, executions, manual_tasks, skipping, voting
@@ -101,6 +102,16 @@ def test_only_whom_it_names_may_do_it(harness: Harness) -> None:
     free = asked(harness, manual())
     with pytest.raises(NotAllowed):
         manual_tasks.done(harness.rt, OSCAR, free, None)
+
+
+def test_slack_is_asked_about_whom_it_names(harness: Harness) -> None:
+    """Nobody would be known to be in a group, or to be a member still, that nothing else depends on."""
+    run = asked(harness, manual(assignees={"groups": ["hands"], "users": ["U0HANDS01"]}))
+    assert "hands" in people.groups_named(harness.rt)
+    assert "U0HANDS01" in people.due_for_refresh(harness.rt, 0, 100)
+    controls.cancel(harness.rt, CAROL, run)
+    assert "hands" not in people.groups_named(harness.rt)
+    assert "U0HANDS01" not in people.due_for_refresh(harness.rt, 0, 100)
 
 
 @pytest.mark.parametrize(

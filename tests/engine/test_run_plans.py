@@ -59,6 +59,13 @@ def start(harness: Harness, plan: Plan, who: Any = CAROL, key: str | None = None
     return plans.request(harness.rt, who, wanted(**given), plan.digest, key=key)
 
 
+@pytest.mark.parametrize(("on_conflict", "becomes"), [("queue", "queued"), ("reject", "rejected")])
+def test_the_concurrency_group_is_told(harness: Harness, on_conflict: str, becomes: str) -> None:
+    group = {"group": "db-{{ params.n }}", "limit": 2, "on_conflict": on_conflict}
+    plan = planned(harness, http("act"), given={"n": 2}, concurrency=group)
+    assert plan.concurrency == f"db-2: at most 2 at once, the next one is {becomes}"
+
+
 def test_exactly_what_was_planned_is_started_once(harness: Harness, target: Target) -> None:
     """A second press of the same button is the first run, also when that has ended."""
     plan = planned(harness, http("go", target.url("/go/{{ params.n }}")), given={"n": 1})

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from harness import CAROL, Harness, http, runbook
 
-from engine.catalog import walking
+from engine.catalog import rehearsing, walking
 from engine.catalog.walking import Turns
 from engine.definition.load import examine
 from engine.errors import Conflict
@@ -97,3 +97,9 @@ def test_a_rehearsal_has_no_secret_and_no_environment(harness: Harness, monkeypa
     assert '"failures": []' in told
     assert "from-the-environment-1" not in told
     assert "c4nary-b1rd-of-the-m1ne" not in told
+
+
+def test_a_process_that_fails_is_not_called_slow(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rehearsing, "COMMAND", ("/bin/sh", "-c", "cat >/dev/null; exit 3"))
+    with pytest.raises(Conflict, match="its process has failed"):
+        walked(harness, runbook("demo", http("call", "https://example.com/")), "cases: []")

@@ -64,6 +64,19 @@ def test_two_admins_approve_what_is_of_high_risk(bot: Stage) -> None:
     wait_for(lambda: catalog.get(bot.rt, "careful").status == "APPROVED")
 
 
+def asked_of_long_one(bot: Stage, steps: int) -> None:
+    """A runbook of so many steps of 1,000 characters, approved too long ago, is to be renewed by its name."""
+    settle_for(bot, approval_max_age=30 * DAY)
+    listed = "".join(f"  - {{id: s{n}, type: message, with: {{text: '{'x' * 1000}'}}}}\n" for n in range(steps))
+    (bot.rt.settings.runbooks_dir / "long.yaml").write_text(
+        f"apiVersion: runbook/v1\nid: long\nname: Long\nsteps:\n{listed}"
+    )
+    sync.sync(bot.rt, access.SYSTEM)
+    version_approval.approve(bot.rt, Actor(DAVE, standing="member"), "long", 1)
+    aged(31, "long")
+    assert "Review and renew" in bot.say("admin renew long@1", ALICE)
+
+
 def test_what_no_message_holds_is_not_approved_by_its_name(bot: Stage) -> None:
     """It is shown in parts, and stays a draft until the button below the last one is pressed."""
     steps = "".join(f"  - {{id: s{n}, type: message, with: {{text: '{'x' * 1000}'}}}}\n" for n in range(12))
@@ -94,15 +107,7 @@ def test_an_expired_approval_is_renewed_where_it_is_missed(bot: Stage) -> None:
 
 def test_what_no_message_holds_is_read_in_parts_before_it_is_renewed(bot: Stage) -> None:
     """By name it is shown, not renewed; the button stands below the last part."""
-    settle_for(bot, approval_max_age=30 * DAY)
-    steps = "".join(f"  - {{id: s{n}, type: message, with: {{text: '{'x' * 1000}'}}}}\n" for n in range(120))
-    (bot.rt.settings.runbooks_dir / "long.yaml").write_text(
-        f"apiVersion: runbook/v1\nid: long\nname: Long\nsteps:\n{steps}"
-    )
-    sync.sync(bot.rt, access.SYSTEM)
-    version_approval.approve(bot.rt, Actor(DAVE, standing="member"), "long", 1)
-    aged(31, "long")
-    assert "Review and renew" in bot.say("admin renew long@1", ALICE)
+    asked_of_long_one(bot, steps=120)
     bot.click("version.renewal_part", ALICE, last(bot, ALICE)["ts"])
     form = bot.form(ALICE)
     assert "Next part" in str(form)
@@ -112,15 +117,7 @@ def test_what_no_message_holds_is_read_in_parts_before_it_is_renewed(bot: Stage)
 
 def test_what_one_form_holds_and_no_message_is_not_renewed_by_its_name(bot: Stage) -> None:
     """Longer than a message, shorter than two parts: whoever renews it has opened it."""
-    settle_for(bot, approval_max_age=30 * DAY)
-    steps = "".join(f"  - {{id: s{n}, type: message, with: {{text: '{'x' * 1000}'}}}}\n" for n in range(12))
-    (bot.rt.settings.runbooks_dir / "long.yaml").write_text(
-        f"apiVersion: runbook/v1\nid: long\nname: Long\nsteps:\n{steps}"
-    )
-    sync.sync(bot.rt, access.SYSTEM)
-    version_approval.approve(bot.rt, Actor(DAVE, standing="member"), "long", 1)
-    aged(31, "long")
-    assert "Review and renew" in bot.say("admin renew long@1", ALICE)
+    asked_of_long_one(bot, steps=12)
     assert renewals.approval(bot.rt, catalog.version(bot.rt, "long")).expired
     bot.click("version.renewal_part", ALICE, last(bot, ALICE)["ts"])
     assert "Renew version 1" in str(bot.form(ALICE))

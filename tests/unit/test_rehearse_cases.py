@@ -15,6 +15,7 @@ from engine.definition.load import load
 from engine.rehearsal import judge, play, world
 from engine.rehearsal.rehearse import CaseResult, FileResult, rehearse
 from engine.rehearsal.world import Published, World
+from engine.steps import options_call
 
 URL = "https://api.example.com/x"
 
@@ -88,6 +89,19 @@ def test_no_call_leaves(made: World, monkeypatch: pytest.MonkeyPatch) -> None:
     assert got.failures == ("there is no stub for GET https://api.example.com/x, which `one` calls",)
     grpc = {"id": "g", "type": "grpc", "with": {"target": "a.example.com:1", "service": "a.B", "method": "C"}}
     assert "there is no stub for GRPC a.example.com:1/a.B/C" in played(made, book(grpc)).failures[0]
+
+
+@pytest.mark.parametrize("risk", ["low", "high"])
+def test_no_system_is_asked_for_choices(made: World, monkeypatch: pytest.MonkeyPatch, risk: str) -> None:
+    """A value is what the case says, also at high risk, where a real run has to have it checked."""
+    asked: list[str] = []
+    monkeypatch.setattr(options_call, "ask", lambda *_: asked.append("somebody"))
+    rules = {"type": "string", "x-options": {"url": "https://inventory.example/hosts"}}
+    say = {"id": "say", "type": "message", "with": {"text": "{{ params.host }}"}}
+    subject = book(say, risk=risk, parameters={"type": "object", "properties": {"host": rules}})
+    expect = {"outcome": "SUCCESS", "messages": ["db-1"]}
+    assert played(made, subject, parameters={"host": "db-1"}, reason="A test.", expect=expect).failures == ()
+    assert asked == []
 
 
 @pytest.mark.parametrize(

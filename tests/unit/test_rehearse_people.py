@@ -49,6 +49,12 @@ def test_what_could_not_be_done_fails_the_step(made: World) -> None:  # noqa: F8
     assert got.failures == ()
 
 
+def test_a_group_does_what_it_is_assigned(made: World) -> None:  # noqa: F811
+    for group in ("sre", "S0SRE0001"):
+        step = {**BY_HAND, "with": {"instructions": "Swap it.", "assignees": {"groups": [group]}}}
+        assert played(made, book(step), answers={"x": {"done": "U0BOB0001"}}).failures == ()
+
+
 @pytest.mark.parametrize(("said", "code"), [({"expire": True}, "FAILED"), ({"cancel": "U0BOB0001"}, "CANCELLED")])
 def test_nobody_does_it(made: World, said: Any, code: str) -> None:  # noqa: F811
     assert played(made, book(BY_HAND), answers={"x": said}, expect={"outcome": code}).failures == ()
