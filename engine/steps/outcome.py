@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from engine.egress.received_rules import HostLists
 from storage.records import Json
+
+if TYPE_CHECKING:
+    from engine.egress.received_rules import HostLists
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,7 +132,7 @@ def taken(outcome: Outcome, step: Step, mapped: Mapped, redact: Redact, holders:
         values = secret_values.of_answer(outcome, step, mapped, holders.rules, holders.held_for)
         holders.hold(Holding(held_name(step.id, name), each.value, each.hosts) for name, each in values.items())
         rest = secret_outputs.others(step.outputs)
-        outputs = redact(mapped(rest, redact(outcome.outputs))) if rest else {}
+        outputs = redact(mapped(rest, _masked_again(outcome.outputs, redact))) if rest else {}
     except NoSecret as error:
         return Failed("outputs", f"The step was done, but {error} {_SILENT}", evidence=evidence)
     except (EngineError, ValueError):
@@ -142,6 +142,11 @@ def taken(outcome: Outcome, step: Step, mapped: Mapped, redact: Redact, holders:
     marks = {name: mark(held_name(step.id, name)) for name in values}
     shown = Evidence(redact(evidence.request), redact(evidence.response))
     return Succeeded({**outputs, **marks}, shown, values)
+
+
+def _masked_again(outputs: Mapping[str, Json], redact: Redact) -> dict[str, Json]:
+    """The answer with what is masked only now; its own names stay, whatever spells them."""
+    return dict(zip(outputs, redact(list(outputs.values())), strict=True))
 
 
 def without_answer(outcome: Outcome, step: Step) -> Outcome:

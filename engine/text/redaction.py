@@ -38,7 +38,8 @@ UNSEEN = "‹not shown: encoded too often to be searched for secrets›".encode(
 _APART = b"\0\0\0\0"
 """Between the texts of a JSON value, which are searched as one."""
 
-_MARK = re.compile("‹secret [^›]*›")
+_MARK = re.compile("‹secret ", re.IGNORECASE)
+"""How each mark begins, also one that a template has cut or put in capitals."""
 _NOT_LETTERS = re.compile(r"[\W_]+")
 
 Known = Counter[tuple[str, str]]

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import asdict
 from typing import Any
 
 import pytest
-from harness import CAROL, Harness, Target, gate, http, runbook
-from local_server import answer
+from grpc_server import order_service
+from harness import ALICE, CAROL, Harness, Target, gate, http, poll, runbook
+from local_server import answer, egress_to
 from test_canary import logged, ways_out
+from test_received_destinations import mints
+from test_received_destinations import uses as grpc_uses
 from test_received_secrets import BEARER, JSON, KEY, ONCE, SECRET, gives, quiet, rotate, rows
+from test_secret_store import NEW, OLD
 
+from engine.access import secrets as stored
+from engine.config.secret_keys import SecretUnreadable
 from engine.received_secrets import GRACE_S, ReceivedSecrets
 from engine.runs import controls, replay_run
-from storage import database
+from storage import database, secret_outputs
 from storage.secret_tables import SecretOutput
 
 __all__ = ["logged", "quiet"]
@@ -33,6 +40,7 @@ def first(harness: Harness, target: Target, **output: Any) -> str:
     harness.run(run)
     assert harness.status(run) == "WAITING"
     learn(harness)
+    del target.does["/rotate"]
     return run
 
 
@@ -189,7 +197,7 @@ OTHERWISE = [
 def test_what_is_made_of_it_is_nobodys_new_secret(harness: Harness, target: Target, template: str) -> None:
     """It would go where the first may not, and a condition on it would tell what it is, letter by letter."""
     first(harness, target, hosts=["deploy.example"])
-    target.does["/rotate"].append(answer(json.dumps({"key": KEY, "mark": KEY, KEY: KEY}).encode(), "200 OK", JSON))
+    target.does["/rotate"] = [answer(json.dumps({"key": KEY, "mark": KEY, KEY: KEY}).encode(), "200 OK", JSON)]
     outputs = {"key": {"value": template, "secret": True}}
     run = harness.begin(rotate(target, outputs=outputs), uses(target), slug="second")
     assert harness.run(run) == "FAILED"
@@ -220,8 +228,9 @@ def test_what_is_the_bots_own_too_stays_masked(harness: Harness, target: Target,
     assert "masked already" in harness.step(run, "rotate").error["message"]
 
 
-PUBLIC = ["{{ response.json.key }}", "{{ response.json.key | reverse }}", "{{ response.json.key[:9] }}",
-          "{{ response.text | upper }}", "{{ response.headers['x-key'] | list }}"]  # fmt: skip
+PUBLIC = ["{{ response.json.key }}", "{{ response.json.key[::-1] }}", "{{ response.json.key[:9] }}",
+          "{{ response.text | upper }}", "{{ response.headers['x-key'] | replace('-', '_') }}",
+          "{{ response.json.key[0] }}, {{ response.json.key[1] }}, {{ response.json.key[2] }}"]  # fmt: skip
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -237,7 +246,7 @@ def test_no_public_output_spells_it_otherwise(
     harness.run(run)
     assert harness.status(run) == "WAITING", harness.step(run, "rotate").error
     for name, shown in ways_out(harness, run, logged):
-        for piece in (KEY, KEY[::-1], KEY[:9], KEY.upper(), "', '".join(KEY[:4]), '", "'.join(KEY[:4])):
+        for piece in (KEY, KEY[::-1], KEY[:9], KEY.upper(), KEY.replace("-", "_"), ", ".join(KEY[:3])):
             assert piece not in shown, (name, piece)
 
 
@@ -259,12 +268,14 @@ def test_a_guess_is_answered_alike_whether_it_is_right(harness: Harness, target:
     first(harness, target)
     told = []
     for guess in (KEY, "n3w-t0ken-0f-the-gun"):
+        target.does.clear()
         gives(target, guess)
         run = harness.begin(rotate(target), uses(target), slug="second") if not told else harness.start("second")
         assert harness.run(run) == "SUCCESS"
         steps = [(each.path, each.status, each.outputs, each.error) for each in harness.step_runs(run)]
         shown = [(each.request, {**each.response, "elapsed_ms": 0}) for each in harness.attempts(run, "rotate")]
         told.append(str((steps, shown)).replace(run, "RUN"))
+        assert f"Bearer {guess}".encode() in target.server.requests[-1]
     assert told[0] == told[1]
 
 
@@ -280,7 +291,7 @@ def test_the_same_in_each_round(harness: Harness, target: Target) -> None:
 
 
 def test_two_receive_it_at_once(harness: Harness, target: Target) -> None:
-    """Both were answered before either is recorded; the second holds to the rule of the first."""
+    """Both are answered before either is recorded: none held it before the other, so each goes by its own rule."""
     gives(target)
     gives(target)
     key = {"key": {**SECRET["key"], "hosts": ["deploy.example"]}}
@@ -289,13 +300,41 @@ def test_two_receive_it_at_once(harness: Harness, target: Target) -> None:
     one, other = harness.start("first"), harness.start("second")
     claims = harness.claim(one), harness.claim(other)
     outcomes: list[Any] = []
-    target.on_request = lambda _path: outcomes.append(harness.act(claims[1])) if not outcomes else None
+
+    def both(_path: str) -> None:
+        target.on_request = lambda _path: None
+        outcomes.append(harness.act(claims[1]))
+
+    target.on_request = both
     outcomes.append(harness.act(claims[0]))
-    assert len(outcomes) == 2
     for claim, outcome in zip(reversed(claims), outcomes, strict=True):
         harness.finish(claim, outcome)
-    assert harness.run(other) == "SUCCESS"
-    assert len(rows()) == 1
+    assert harness.run(other) == "SUCCESS", [each.error for each in harness.step_runs(other)]
+    assert [each["hosts"] for each in rows()] == [[["deploy.example"]]]
+
+
+@pytest.mark.parametrize("made", ["{{ steps.rotate.outputs.key }}", "{{ steps.rotate.outputs.key[:12] }}"])
+def test_one_is_received_while_another_is_sent(harness: Harness, target: Target, made: str) -> None:
+    """This process knows it by the attempt alone, and what a template made of it; the rule holds all the same."""
+    gives(target)
+    gives(target)
+    key = {"key": {**SECRET["key"], "hosts": [own(target), "deploy.example"]}}
+    use = http("send", target.url("/send"), headers={"X-Key": made}, retry=ONCE)
+    harness.publish(runbook("first", rotate(target, outputs=key), use, gate("ask")))
+    harness.publish(runbook("second", rotate(target), uses(target), gate("ask")))
+    run, other = harness.start("first"), harness.start("second")
+
+    def meanwhile(path: str) -> None:
+        if path == "/send":
+            harness.run(other)
+
+    target.on_request = meanwhile
+    harness.run(run)
+    assert harness.status(other) == "WAITING", [each.error for each in harness.step_runs(other)]
+    assert f"Bearer {KEY}".encode() in target.server.requests[-1]
+    assert {each["execution_id"]: each["hosts"] for each in rows()} == {
+        run: [[own(target), "deploy.example"]], other: [None, [own(target), "deploy.example"]],
+    }  # fmt: skip
 
 
 def test_a_replay_within_the_hour_may_receive_it_again(harness: Harness, target: Target) -> None:
@@ -314,3 +353,106 @@ def test_a_replay_within_the_hour_may_receive_it_again(harness: Harness, target:
     harness.sweep()
     assert harness.run(again.id) == "SUCCESS", [each.error for each in harness.step_runs(again.id)]
     assert KEY.encode() in target.server.requests[-1]
+
+
+@pytest.mark.parametrize("form", ["json", "text", "lines", "xml", "header"])
+def test_however_it_is_answered(harness: Harness, target: Target, logged: io.StringIO, form: str) -> None:
+    first(harness, target)
+    body, template = {
+        "json": (json.dumps([{"key": KEY}]), "{{ response.json[0].key }}"),
+        "text": (f"{KEY}\n", "{{ response.text | trim }}"),
+        "lines": (f"new\n{KEY}", "{{ response.lines | last }}"),
+        "xml": (f"<a><key>{KEY}</key></a>", "{{ response.xml.a.key }}"),
+        "header": ("none", "{{ response.headers['x-key'] }}"),
+    }[form]
+    target.does["/rotate"] = [answer(body.encode(), "200 OK", f"X-Key: {KEY}")]
+    step = rotate(target, outputs={"key": {"value": template, "secret": True}})
+    step["with"]["response_format"] = "text" if form == "header" else form
+    run = harness.begin(step, uses(target), gate("ask"), slug="second")
+    harness.run(run)
+    assert harness.status(run) == "WAITING", [each.error for each in harness.step_runs(run)]
+    assert f"Bearer {KEY}".encode() in target.server.requests[-1]
+    for name, shown in ways_out(harness, run, logged):
+        assert KEY not in shown, name
+
+
+def test_a_poll_receives_it_too(harness: Harness, target: Target) -> None:
+    """Its condition sees the mark alone."""
+    first(harness, target)
+    gives(target)
+    asks = poll("rotate", target.url("/rotate"), "response.json.key == '‹secret rotate.key›'", timeout="9s")
+    run = harness.begin({**asks, "outputs": SECRET}, uses(target), slug="second")
+    assert harness.run(run) == "SUCCESS", [each.error for each in harness.step_runs(run)]
+    assert f"Bearer {KEY}".encode() in target.server.requests[-1]
+
+
+@pytest.mark.parametrize("hosts", [None, ["deploy.example"]])
+def test_a_grpc_answer_gives_it_too(harness: Harness, target: Target, logged: io.StringIO, hosts: Any) -> None:
+    first(harness, target, **({"hosts": hosts} if hosts else {}))
+    with order_service() as orders, egress_to(allow=orders.target) as egress:
+        known = harness.tools.received
+        harness.tools = type(harness.tools)(egress, harness.tools.secrets, harness.tools.redactor, known)
+        harness.runner = harness.worker("w-grpc")
+        run = harness.begin(mints(orders), grpc_uses(orders), slug="second")
+        harness.run(run)
+        assert harness.status(run) == ("FAILED" if hosts else "SUCCESS"), [e.error for e in harness.step_runs(run)]
+        assert any(each.get("authorization") == KEY for each in orders.seen) is not bool(hosts)
+    for name, shown in ways_out(harness, run, logged):
+        assert KEY not in shown, name
+
+
+def test_a_redirect_leads_it_nowhere_that_the_first_forbids(harness: Harness, target: Target) -> None:
+    """The host that is written is for both, the one that is led to for the second alone."""
+    other = f"localhost:{target.server.port}"
+    first(harness, target, hosts=[own(target)])
+    gives(target)
+    key = {"key": {**SECRET["key"], "hosts": [own(target), other]}}
+    target.does["/use"] = [answer(b"", "302 Found", f"Location: http://{other}/stolen?k={KEY}")]
+    use = uses(target)
+    use["with"]["redirects"] = 2
+    run = harness.begin(rotate(target, outputs=key), use, slug="second")
+    assert harness.run(run) == "FAILED"
+    assert harness.step(run, "use").error["code"] == "secret_destination"
+    assert "/stolen" not in str(target.paths())
+
+
+def test_another_run_reads_nothing_of_it(harness: Harness, target: Target) -> None:
+    """Each row opens for its own run alone, and a child's step by that name is another one."""
+    run = first(harness, target)
+    gives(target)
+    second = harness.begin(rotate(target), gate("ask"), slug="second")
+    harness.run(second)
+    with database.transaction():
+        mine, theirs = (secret_outputs.of_execution(each)[0] for each in (second, run))
+        SecretOutput.update(**asdict(theirs.sealed)).where(SecretOutput.id == mine.id).execute()
+    with database.reading():
+        (moved,) = secret_outputs.of_execution(second)
+    with pytest.raises(SecretUnreadable):
+        harness.rt.unsealed(moved)
+
+
+def test_a_crash_between_answer_and_record_leaves_no_holder(harness: Harness, target: Target) -> None:
+    gives(target)
+    gives(target)
+    harness.publish(
+        runbook("second", {**rotate(target), "idempotent": True, "retry": {"max_attempts": 3}}, uses(target))
+    )
+    run = harness.start("second")
+    claim = harness.claim(run)
+    harness.act(claim)
+    assert rows() == []
+    assert harness.tools.received.held_for(KEY) == []
+    harness.runner._held.drop(claim.step_run)
+    harness.alive.discard("w1")
+    harness.runner = harness.worker("w2")
+    harness.pass_time(120_000)
+    harness.sweep()
+    assert harness.run(run) == "SUCCESS"
+
+
+def test_a_rotation_of_keys_keeps_the_rule(harness: Harness, target: Target) -> None:
+    harness.settle_for(secret_keys=(OLD,))
+    first(harness, target, hosts=["deploy.example"])
+    harness.settle_for(secret_keys=(NEW, OLD))
+    assert stored.rotate_keys(harness.rt, ALICE).rewrapped == 1
+    assert [(each["key_id"], each["hosts"]) for each in rows()] == [("k2", [["deploy.example"]])]
