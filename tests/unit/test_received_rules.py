@@ -28,10 +28,8 @@ def test_every_list_has_to_allow_a_host(
 def test_whose_rule_it_is_is_not_told() -> None:
     rules = ReceivedRules({NAME: None}, shared={NAME: frozenset({("bank.example",)})})
     (told,) = rules.refused_sending([NAME], "https://a.example/")
-    assert (
-        told
-        == "`outputs.key` of step `rotate` was received elsewhere too, where its `hosts` do not let it go to a.example"
-    )
+    where = "was received elsewhere too, where its `hosts` do not let it go to a.example:443"
+    assert told == f"`outputs.key` of step `rotate` {where}"
 
 
 @pytest.mark.parametrize(
