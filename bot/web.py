@@ -75,7 +75,7 @@ def run(settings: Settings, redactor: Redactor) -> int:
     watch.look()
     stop = threading.Event()
     door = SlackApp(AppContext(rt, web_client(settings))) if settings.slack_mode != "none" else None
-    masking = (watch.run, partial(received_secrets.watch, settings, redactor))
+    masking = (watch.run, partial(received_secrets.watch, settings, redactor, received_secrets.ReceivedSecrets()))
     threads = _start([*_duties(rt, door), *masking], stop)
     slack = SocketTransport(door, settings) if door and settings.slack_mode == "socket" else None
     if slack is not None:

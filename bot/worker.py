@@ -39,7 +39,8 @@ def run(settings: Settings, redactor: Redactor) -> int:
     worker_id = os.environ.get(WORKER_ID_VARIABLE) or f"w-{secrets.token_hex(6)}"
     worker = Worker(rt, worker_id, tools)
     worker.start()
-    threading.Thread(target=received_secrets.watch, args=(settings, redactor, stop), daemon=True).start()
+    learning = (settings, redactor, tools.received, stop)
+    threading.Thread(target=received_secrets.watch, args=learning, daemon=True).start()
     watching = threading.Thread(target=watch.run, args=(stop,), name="secrets", daemon=True)
     watching.start()
     projector = _start_projector(rt, worker_id, stop)

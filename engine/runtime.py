@@ -21,7 +21,8 @@ class Runtime:
     """`hint` says that these executions may have work now. It never raises and may do nothing: a sweep follows.
 
     `conversations` answers for Slack's channels. `sources` are those of secrets behind the environment and files, and
-    `uses` is when which secret was handed out in this process. `options` are the choices that systems offered lately.
+    `uses` is when which secret was handed out in this process. `options` are the choices that systems offered lately,
+    and `received` what its redactor knows of secrets that runs received.
     """
 
     settings: Settings
@@ -32,13 +33,13 @@ class Runtime:
     uses: Uses = field(default_factory=Uses, repr=False, compare=False)
     options: OptionCache = field(default_factory=OptionCache, init=False, repr=False, compare=False)
     _redactor: Redactor = field(default_factory=Redactor, init=False, repr=False, compare=False)
-    _received: ReceivedSecrets = field(default_factory=ReceivedSecrets, init=False, repr=False, compare=False)
+    received: ReceivedSecrets = field(default_factory=ReceivedSecrets, init=False, repr=False, compare=False)
 
     def redactor(self) -> Redactor:
         """One that knows every secret there is, as it is now: what comes from outside or from people may hold one."""
         self._redactor.add_all(self.settings.secret_values())
         self.secrets(self._redactor).register_all()
-        self._received.learn(self.settings, self._redactor)
+        self.received.learn(self.settings, self._redactor)
         return self._redactor
 
     def sealed(self, value: str, execution_id: str, path: str, name: str) -> Sealed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 
 from storage import sql
@@ -30,6 +30,7 @@ class SealedOutput:
     wrapped_key: str = field(repr=False)
     ciphertext: str = field(repr=False)
     key_check: str
+    hosts: list[list[str] | None] | None
 
     @property
     def sealed(self) -> Sealed:
@@ -37,18 +38,34 @@ class SealedOutput:
         return Sealed(self.key_id, self.wrapped_key, self.ciphertext, self.key_check)
 
     @property
+    def host_lists(self) -> frozenset[tuple[str, ...] | None] | None:
+        """The lists of hosts that all have to allow where it goes; None for one that was kept before they were."""
+        if self.hosts is None:
+            return None
+        return frozenset(None if each is None else tuple(each) for each in self.hosts)
+
+    @property
     def shown_as(self) -> str:
         """The name that a mark shows."""
         return f"{self.path.rpartition('.')[2]}.{self.name}"
 
 
-def keep(workspace_id: int, execution_id: str, path: str, sealed: Mapping[str, Sealed]) -> None:
-    """Keep what a step received, instead of what an earlier try of it did."""
+HostLists = Collection[tuple[str, ...] | None]
+
+
+def keep(
+    workspace_id: int, execution_id: str, path: str, sealed: Mapping[str, Sealed], hosts: Mapping[str, HostLists]
+) -> None:
+    """Keep what a step received, instead of what an earlier try of it did; `hosts` are the lists for each by name."""
     earlier = (SecretOutput.execution_id == execution_id) & (SecretOutput.path == path)
     SecretOutput.delete().where(earlier).execute()
     about = {"workspace_id": workspace_id, "execution_id": execution_id, "path": path, "at": now()}
     for name, value in sealed.items():
-        SecretOutput.insert(**about, name=name, **asdict(value)).execute()
+        SecretOutput.insert(**about, name=name, **asdict(value), hosts=sorted(hosts[name], key=_empty_first)).execute()
+
+
+def _empty_first(hosts: tuple[str, ...] | None) -> tuple[bool, tuple[str, ...]]:
+    return hosts is not None, hosts or ()
 
 
 def of_execution(execution_id: str) -> list[SealedOutput]:

@@ -28,6 +28,7 @@ class SecretOutput(Table):
     wrapped_key = Text()
     ciphertext = Text()
     key_check = Text()
+    hosts = JsonText(null=True)
     at = pw.BigIntegerField()
 
 

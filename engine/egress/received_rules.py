@@ -11,13 +11,23 @@ from dataclasses import dataclass, field
 from engine.egress.hosts import HostPattern, destination, parse_pattern
 from engine.egress.secret_rules import STRICT
 
+HostList = tuple[str, ...] | None
+"""The `hosts` of one secret output; None where it has none."""
+
+HostLists = frozenset[HostList]
+"""The lists of all who hold the same secret, each of which has to allow a host."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReceivedRules:
-    """The `hosts` of each secret output by "step.output", None where it has none; `strict` refuses such a one."""
+    """The `hosts` of each secret output by "step.output", None where it has none; `strict` refuses such a one.
 
-    hosts: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
+    `shared` are the lists of all who hold the same as one of these: another run may have received it first.
+    """
+
+    hosts: Mapping[str, HostList] = field(default_factory=dict)
     strict: bool = False
+    shared: Mapping[str, HostLists] = field(default_factory=dict)
 
     def refused_sending(self, names: Iterable[str], url: str | None) -> Iterator[str]:
         """A sentence for each of these that may not be sent there; without a `url` for those that may go nowhere."""
@@ -29,6 +39,13 @@ class ReceivedRules:
             elif url is not None and not _fits(hosts, url):
                 listed = ", ".join(hosts) or "empty"
                 yield f"`hosts` of {output} is {listed}: it may not go to {_told(url)}"
+            others = self.shared.get(name, frozenset()) - {hosts}
+            if url is not None and not all(self._allows(each, url) for each in others):
+                # Whose rule that is, and what it allows, is not for this run to know.
+                yield f"{output} was received elsewhere too, where its `hosts` do not let it go to {_told(url)}"
+
+    def _allows(self, hosts: HostList, url: str) -> bool:
+        return not self.strict if hosts is None else _fits(hosts, url)
 
     def faults(self, name: str) -> Iterator[str]:
         """What is wrong with the hosts of one, a sentence each."""

@@ -6,6 +6,7 @@ and nothing else (`sandbox`), and everything is bounded. Text is what comes out;
 
 from engine.expressions.conditions import OPERATORS, holds
 from engine.expressions.markup import render_markup, written_in
+from engine.expressions.picks import is_pick
 from engine.expressions.shown import (
     Held,
     held_name,
@@ -42,6 +43,7 @@ __all__ = [
     "held_name",
     "held_names",
     "holds",
+    "is_pick",
     "made_of_secrets",
     "reads_secrets",
     "references",

@@ -14,7 +14,7 @@ from engine.expressions import held_name, held_names
 from engine.orchestration.transition import Transition
 from engine.runtime import Runtime
 from engine.steps import context
-from engine.steps.outcome import Abandoned, Again, Evidence, Failed, Later, Outcome, Succeeded, Unknown
+from engine.steps.outcome import Abandoned, Again, Evidence, Failed, Later, Outcome, SecretOutput, Succeeded, Unknown
 from engine.steps.received import Received, known_values
 from engine.text.redaction import Redactor
 from storage import secret_outputs
@@ -34,18 +34,19 @@ def of_run(rt: Runtime, runbook: Runbook, execution_id: str) -> tuple[Received, 
 
 def _opened(rt: Runtime, row: SealedOutput) -> Received:
     try:
-        return Received(row.path, row.name, rt.unsealed(row))
+        return Received(row.path, row.name, rt.unsealed(row), hosts=row.host_lists)
     except EngineError as error:  # the step that reads it fails with these words
         log.error("%s", error)
         return Received(row.path, row.name, None, str(error))
 
 
-def keep(transition: Transition, step: StepRunRecord, values: Mapping[str, str]) -> None:
-    """Keep what a step received, sealed for it alone, with the record of that."""
+def keep(transition: Transition, step: StepRunRecord, values: Mapping[str, SecretOutput]) -> None:
+    """Keep what a step received, sealed for it alone, with the record of that, and where it may go."""
     rt = transition.rt
     if values:
-        found = {name: rt.sealed(value, step.execution_id, step.path, name) for name, value in values.items()}
-        secret_outputs.keep(rt.workspace_id, step.execution_id, step.path, found)
+        found = {name: rt.sealed(each.value, step.execution_id, step.path, name) for name, each in values.items()}
+        hosts = {name: each.hosts for name, each in values.items()}
+        secret_outputs.keep(rt.workspace_id, step.execution_id, step.path, found, hosts)
 
 
 def forget(transition: Transition) -> None:

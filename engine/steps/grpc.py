@@ -9,6 +9,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import grpc
 
@@ -35,6 +36,13 @@ _KEY = re.compile(r"[0-9a-z_.-]+")
 _VALUE = re.compile(r"[\x20-\x7e]*")
 _FINAL = frozenset({"egress_refused", "bad_request", CODE})
 _TOO_LARGE = re.compile(r"(Received|Sent) message larger than max")
+
+
+class _Redacts(NamedTuple):
+    """What masks everything, and what masks an answer that is read again for secret outputs."""
+
+    all: Redact
+    again: Redact | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +73,7 @@ def run(
     idempotency_key: str,
     channels: Channels,
     redact: Redact,
+    redact_again: Redact | None = None,
     abandoned: Callable[[], bool],
     shown: Mapping[str, Json] | None = None,
     carried: Carried | None = None,
@@ -72,6 +81,7 @@ def run(
     """Make the call of a rendered `with`, secrets already in it; nothing in the outcome shows a secret.
 
     `shown` is the same with marks instead of what templates made of secrets; left out, it is masked by value alone.
+    `redact_again` masks what may not be a secret output, where the step has any.
     A call that is not idempotent gets a connection of its own, proven by asking for the method's types on it just
     before, so that a stale one cannot make its outcome unknown.
     """
@@ -85,7 +95,7 @@ def run(
         if carried is not None:
             carried.to_address(target_as_url(str(request.target)))
         with channels.connection(request.target, call, fresh=not idempotent) as connection:
-            return _call(connection, channels, request, call, evidence, redact, idempotent)
+            return _call(connection, channels, request, call, evidence, _Redacts(redact, redact_again), idempotent)
     except grpc_channel.Abandoned:
         return Abandoned("The call was dropped because it is no longer wanted.", evidence)
     except CallFailed as error:
@@ -135,7 +145,7 @@ def _call(
     request: Request,
     call: Call,
     evidence: Evidence,
-    redact: Redact,
+    redacts: _Redacts,
     idempotent: bool,
 ) -> Outcome:
     try:
@@ -148,8 +158,8 @@ def _call(
     except grpc.RpcError as error:
         if error.code() in grpc_status.NOBODY_KNOWS | {grpc.StatusCode.UNIMPLEMENTED}:
             channels.retire(request.target)
-        return _failed(error, request, call, evidence, redact, idempotent)
-    return _succeeded(method, data, answered, call, evidence, redact)
+        return _failed(error, request, call, evidence, redacts.all, idempotent)
+    return _succeeded(method, data, answered, call, evidence, redacts)
 
 
 def _prepared(connection: Connection, request: Request, call: Call) -> tuple[Method, bytes]:
@@ -205,15 +215,18 @@ def _unreachable(error: grpc.RpcError, request: Request) -> NotSent:
 
 
 def _succeeded(
-    method: Method, data: bytes, answered: grpc.Call, call: Call, evidence: Evidence, redact: Redact
-) -> Succeeded | Failed:
-    trailing = bounded(redact(grpc_status.metadata_json(answered.trailing_metadata() or ())))
+    method: Method, data: bytes, answered: grpc.Call, call: Call, evidence: Evidence,
+    redacts: _Redacts,
+) -> Succeeded | Failed:  # fmt: skip
+    redact = redacts.all
+    trailing = _trailing(answered, redact)
     received = {"code": "OK", "metadata": headers_shown(trailing), "elapsed_ms": call.elapsed_ms()}
     try:
         answer = to_storable(redact(method.decode(data)))
         received |= {**_message_evidence(answer), "bytes": len(data)}
         outputs = to_storable({"code": "OK", "json": answer, "metadata": trailing})
-        return Succeeded(outputs, Evidence(evidence.request, received))
+        reread = _rereading(method, data, answered, redacts.again)
+        return Succeeded(outputs, Evidence(evidence.request, received), reread=reread)
     except SchemaProblem as error:
         told = outgoing(f"The call was made, but {error}.", redact, MAX_TOLD_BYTES, fold=True)
         return Failed("protocol", told, evidence=Evidence(evidence.request, received))
@@ -221,6 +234,25 @@ def _succeeded(
         why = "a step keeps at most 256 KiB of it" if isinstance(error, TooLarge) else error
         message = f"The call was made, but the answer is too large: {why}."
         return Failed("too_large", message, evidence=Evidence(evidence.request, received))
+
+
+def _trailing(answered: grpc.Call, redact: Redact) -> dict[str, str]:
+    return bounded(redact(grpc_status.metadata_json(answered.trailing_metadata() or ())))
+
+
+def _rereading(
+    method: Method, data: bytes, answered: grpc.Call, redact: Redact | None
+) -> Callable[[], dict[str, Json]] | None:
+    if redact is None:
+        return None
+
+    def reread() -> dict[str, Json]:
+        found: dict[str, Json] = to_storable(
+            {"code": "OK", "json": redact(method.decode(data)), "metadata": _trailing(answered, redact)}
+        )
+        return found
+
+    return reread
 
 
 def _failed(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from engine.egress import CallFailed, Egress
+from engine.egress import CallFailed, Egress, Response
 from engine.egress.allowed_addresses import Allowed
 from engine.egress.client import DEFAULT_MAX_BYTES
 from engine.steps import http_call, http_request, http_response
@@ -32,8 +32,9 @@ _FINAL = frozenset({"egress_refused", "bad_request", CODE})  # another attempt w
 class Call:
     """What a step's call is made with.
 
-    `timeout_ms` is for all of it, token and redirects included; `redact` masks secrets in any JSON value; `abandoned`
-    turns True when the execution was cancelled. `carried` are its secrets, and where they may go. `mapped` says that
+    `timeout_ms` is for all of it, token and redirects included; `redact` masks secrets in any JSON value, and
+    `redact_again` those that may not be a secret output, where the step has any; `abandoned` turns True when the
+    execution was cancelled. `carried` are its secrets, and where they may go. `mapped` says that
     the step's own `outputs` choose what is kept, so that more may be read; `allowed` is what its target opens.
     """
 
@@ -47,6 +48,7 @@ class Call:
     carried: Carried = field(default_factory=Carried)
     mapped: bool = False
     allowed: tuple[Allowed, ...] = ()
+    redact_again: Redact | None = None
 
     @property
     def max_bytes(self) -> int:
@@ -58,7 +60,8 @@ class Call:
 class Exchange:
     """One call that was answered, with the evidence of it.
 
-    `redirects` is how many the step allows; `redirected` says that the answer is not the first request's.
+    `redirects` is how many the step allows; `redirected` says that the answer is not the first request's. `reread` is
+    as in `Succeeded`.
     """
 
     answer: Answer
@@ -67,6 +70,7 @@ class Exchange:
     redirects: int = 0
     redirected: bool = False
     mapped: bool = False
+    reread: Callable[[], dict[str, Json]] | None = field(default=None, repr=False)
 
 
 def run(
@@ -122,10 +126,19 @@ def exchange(
     except CallFailed as error:
         return _no_answer(error, Evidence(sent()), redact, call.idempotent)
     hidden = (credential.first or request).credentials
-    answer = http_response.read(response, redact, str(with_.get("response_format") or ""), call.max_bytes)
+    form = str(with_.get("response_format") or "")
+    answer = http_response.read(response, redact, form, call.max_bytes)
     received = _received(answer, hops, line.elapsed_ms(), redact, hidden)
     evidence = Evidence(sent(), received)
-    return Exchange(answer, response.truncated, evidence, redirects, redirected=bool(hops), mapped=call.mapped)
+    reread = _rereading(response, form, call)
+    return Exchange(answer, response.truncated, evidence, redirects, bool(hops), call.mapped, reread)
+
+
+def _rereading(response: Response, form: str, call: Call) -> Callable[[], dict[str, Json]] | None:
+    redact = call.redact_again
+    if redact is None:
+        return None
+    return lambda: http_response.read(response, redact, form, call.max_bytes).everything()
 
 
 def succeeded(result: Exchange) -> Succeeded | Failed:
@@ -135,7 +148,7 @@ def succeeded(result: Exchange) -> Succeeded | Failed:
         if result.truncated:
             raise TooLarge(answer.size, answer.size)
         if result.mapped:
-            return Succeeded(answer.everything(), result.evidence)
+            return Succeeded(answer.everything(), result.evidence, reread=result.reread)
         return Succeeded(answer.outputs(None if answer.whole else MAX_FAILED_TEXT), result.evidence)
     except TooLarge:
         made = f"The call was made and the server answered {http_response.status_name(answer.status)}"

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from storage.records import Json
+
+if TYPE_CHECKING:
+    from engine.egress.received_rules import HostLists
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +25,25 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class SecretOutput:
+    """What a step received as a secret, and the lists of hosts that all have to allow where it is sent."""
+
+    value: str = field(repr=False)
+    hosts: HostLists = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Succeeded:
     """The attempt did what its step is for; `outputs` are what later steps see of it.
 
-    `received` are its secret outputs by name, of which `outputs` have the marks.
+    `received` are its secret outputs by name, of which `outputs` have the marks. `reread` gives the outputs once more
+    with what runs received unmasked: for secret outputs alone, and only where the step has some; no recorder sees it.
     """
 
     outputs: dict[str, Json]
     evidence: Evidence = field(default_factory=Evidence)
-    received: dict[str, str] = field(default_factory=dict, repr=False)
+    received: dict[str, SecretOutput] = field(default_factory=dict, repr=False)
+    reread: Callable[[], dict[str, Json]] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

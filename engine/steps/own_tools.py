@@ -11,4 +11,4 @@ def open_tools(rt: Runtime) -> Tools:
     """Tools of one's own, to be closed by whoever opened them."""
     redactor = rt.redactor()
     policy = Policy(allowed=rt.settings.egress_allow, own=rt.settings.own_endpoints)
-    return Tools(Egress(policy), rt.secrets(redactor), redactor)
+    return Tools(Egress(policy), rt.secrets(redactor), redactor, rt.received)

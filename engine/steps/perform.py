@@ -20,6 +20,7 @@ from engine.definition.targets import OPENS
 from engine.egress import Egress, parse_allow
 from engine.errors import EngineError
 from engine.expressions import conditions, made_of_secrets, render
+from engine.received_secrets import Holding, ReceivedSecrets
 from engine.steps import (
     approval,
     check,
@@ -40,12 +41,15 @@ from engine.steps.grpc_channel import Channels
 from engine.steps.oauth2 import Tokens
 from engine.steps.outcome import Begun, Evidence, Failed, Later, Outcome, Succeeded, Unknown
 from engine.steps.received import ClaimSecrets
-from engine.text.redaction import MAX_TOLD_BYTES, Redactor, outgoing, worth_masking
+from engine.text.redaction import MAX_TOLD_BYTES, Redact, Redactor, outgoing, worth_masking
 from engine.text.storable import TooLarge, to_storable
 from storage.records import ExecutionRecord, StepRunRecord
 from storage.states import Phase
 
 log = logging.getLogger(__name__)
+
+Hold = Callable[[Iterable[Holding]], None]
+"""Counts the run among the holders of these for as long as the attempt lasts."""
 
 POLL_ROUND_MS = 30_000
 """How long one round of a poll may take, as a call by itself (`DEFAULT_ATTEMPT_TIMEOUT_MS`); the whole has its own."""
@@ -53,11 +57,15 @@ POLL_ROUND_MS = 30_000
 
 @dataclass(frozen=True)
 class Tools:
-    """What steps act with; one set a process. `tokens` and `channels` are what it keeps between calls."""
+    """What steps act with; one set a process. `tokens` and `channels` are what it keeps between calls.
+
+    `received` is what `redactor` knows of secrets that runs received.
+    """
 
     egress: Egress
     secrets: SecretStore
     redactor: Redactor
+    received: ReceivedSecrets = field(default_factory=ReceivedSecrets, repr=False)
     tokens: Tokens = field(init=False, repr=False)
     channels: Channels = field(init=False, repr=False)
 
@@ -106,13 +114,17 @@ def perform(claim: Claim, tools: Tools, abandoned: Callable[[], bool]) -> Outcom
 
     `abandoned` turns true when the execution was cancelled.
     """
-    with tools.egress.large_answers.released_after(), tools.redactor.meanwhile() as also_mask:
-        also_mask(received.known_values(claim.secrets.received))
+    with (
+        tools.egress.large_answers.released_after(),
+        tools.redactor.meanwhile() as also_mask,
+        tools.received.meanwhile(tools.redactor) as hold,
+    ):
+        hold(received.holdings(claim.secrets.received))
         try:
-            rendered = _rendered(claim, tools, also_mask)
+            rendered = _rendered(claim, tools, also_mask, hold)
             outcome = ACTS[claim.step.kind](claim, rendered, tools, abandoned)
             if secret_outputs.templates(claim.step.outputs):
-                return _without_received(outcome, claim, tools, also_mask)
+                return _without_received(outcome, claim, tools, hold)
             return _with_outputs(outcome, claim, tools)
         except EngineError as error:
             again = isinstance(error, SecretUnavailable)  # it is asked for before anything is sent
@@ -126,14 +138,14 @@ def perform(claim: Claim, tools: Tools, abandoned: Callable[[], bool]) -> Outcom
             return _broken(claim, told)
 
 
-def _without_received(outcome: Outcome, claim: Claim, tools: Tools, also_mask: Callable[..., None]) -> Outcome:
+def _without_received(outcome: Outcome, claim: Claim, tools: Tools, hold: Hold) -> Outcome:
     """The outcome with the step's secret outputs apart, and without the answer that they came in."""
 
-    def mapped(wanted: Mapping[str, Any]) -> dict[str, Any]:
-        assert isinstance(outcome, Succeeded)
-        return mapped_outputs(replace(claim.step, outputs=wanted), claim.visible, outcome.outputs)
+    def mapped(wanted: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
+        return mapped_outputs(replace(claim.step, outputs=wanted), claim.visible, answer)
 
-    return received.taken(outcome, claim.step, mapped, tools.redactor.redact_json, also_mask)
+    holders = received.Holders(claim.secrets.received_rules, tools.received.held_for, hold)
+    return received.taken(outcome, claim.step, mapped, tools.redactor.redact_json, holders)
 
 
 def _with_outputs(outcome: Outcome, claim: Claim, tools: Tools) -> Outcome:
@@ -191,7 +203,9 @@ class Rendered:
     shown: dict[str, Any]
 
 
-def _rendered(claim: Claim, tools: Tools, also_mask: Callable[[Iterable[tuple[str, str]]], None]) -> Rendered:
+def _rendered(
+    claim: Claim, tools: Tools, also_mask: Callable[[Iterable[tuple[str, str]]], None], hold: Hold
+) -> Rendered:
     """Fetch the secrets that the step reads, have what its templates make of them masked too, and render."""
     held = claim.secrets.held
     parts = secret_parts(claim.step, held)
@@ -204,11 +218,11 @@ def _rendered(claim: Claim, tools: Tools, also_mask: Callable[[Iterable[tuple[st
     seen = {**claim.visible, "secrets": values, "steps": steps}
     known = {**values, **dict(received.known_values(claim.secrets.received))}
     made = made_of_secrets(parts, seen, held)
-    also_mask(
-        (", ".join(read), text)
-        for read, text in made
-        if worth_masking(text, [known[name] for name in read if name in known])
-    )
+    worth = [
+        (read, text) for read, text in made if worth_masking(text, [known[name] for name in read if name in known])
+    ]
+    also_mask((", ".join(read), text) for read, text in worth if not claim.secrets.are_received(read))
+    hold(claim.secrets.made_of(read, text) for read, text in worth if claim.secrets.are_received(read))
     with_ = render_with_secrets(claim.step, claim.visible, seen, held)
     return Rendered(with_, render_with_marks(claim.step, claim.visible, held))
 
@@ -221,6 +235,7 @@ def _call(claim: Claim, tools: Tools, timeout_ms: int, abandoned: Callable[[], b
         egress=tools.egress,
         tokens=tools.tokens,
         redact=tools.redactor.redact_json,
+        redact_again=_redact_again(claim, tools),
         abandoned=abandoned,
         carried=_carried(claim, tools),
         mapped=bool(claim.step.outputs),
@@ -228,11 +243,17 @@ def _call(claim: Claim, tools: Tools, timeout_ms: int, abandoned: Callable[[], b
     )
 
 
+def _redact_again(claim: Claim, tools: Tools) -> Redact | None:
+    """What masks an answer that is read again for the step's secret outputs; None where it has none."""
+    return tools.redactor.redact_but_received if secret_outputs.templates(claim.step.outputs) else None
+
+
 def _carried(claim: Claim, tools: Tools) -> secret_destinations.Carried:
     def shows(text: str) -> bool:
         return tools.redactor.redact(text) != text
 
-    return secret_destinations.carried(claim.step, claim.secrets, shows)
+    received_rules = claim.secrets.rules_seen(claim.runbook, claim.step_run)
+    return secret_destinations.carried(claim.step, claim.secrets, received_rules, shows)
 
 
 def _http(claim: Claim, rendered: Rendered, tools: Tools, abandoned: Callable[[], bool]) -> Outcome:
@@ -269,6 +290,7 @@ def _grpc(claim: Claim, rendered: Rendered, tools: Tools, abandoned: Callable[[]
         idempotency_key=claim.idempotency_key,
         channels=tools.channels,
         redact=tools.redactor.redact_json,
+        redact_again=_redact_again(claim, tools),
         abandoned=abandoned,
         carried=_carried(claim, tools),
     )

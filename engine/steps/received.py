@@ -7,45 +7,50 @@ from dataclasses import dataclass, field, replace
 
 from engine.definition import secret_outputs
 from engine.definition.model import Runbook, Step
-from engine.egress.received_rules import ReceivedRules
+from engine.egress.received_rules import HostLists, ReceivedRules
 from engine.egress.secret_rules import SecretRules
 from engine.errors import EngineError
 from engine.expressions import Held, held_name, held_names
-from engine.steps import context, http_response
+from engine.received_secrets import Holding
+from engine.steps import context, http_response, secret_values
 from engine.steps.http_request import MASKED
 from engine.steps.outcome import Abandoned, Again, Evidence, Failed, Outcome, Succeeded, Unknown
-from engine.text.redaction import Redact, mark, shows_mark, tells_nothing
+from engine.steps.secret_values import HeldFor, Mapped, NoSecret
+from engine.text.redaction import Redact, mark
 from storage.records import Json, StepRunRecord
-
-Mapped = Callable[[Mapping[str, Json]], dict[str, Json]]
-"""What outputs, as written, come to over the answer."""
 
 NOT_KEPT = "‹not kept: a secret came in it›"
 _KEPT = ("status", "code", "bytes", "elapsed_ms")
 _SILENT = "What was answered is not kept: a secret may be in it."
 
 
-class NoSecret(EngineError):
-    """A secret output cannot be masked, or is not there any more; the message does not say what it is."""
-
-    code = "secret_missing"
-
-
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A secret output of the step at `path`, as the run has it now; `value` is None where `problem` says why."""
+    """A secret output of the step at `path`, as the run has it now; `value` is None where `problem` says why.
+
+    `hosts` are the lists that have to allow where it goes, None where the runbook alone is known to say so.
+    """
 
     path: str
     name: str
     value: str | None = field(repr=False)
     problem: str = ""
+    hosts: HostLists | None = None
+
+    @property
+    def shown_as(self) -> str:
+        """The name that a mark shows."""
+        return held_name(context.step_of(self.path), self.name)
 
 
 def known_values(received: Iterable[Received]) -> list[tuple[str, str]]:
     """The names that marks show, and what each stands for, of all that could be opened."""
-    return [
-        (held_name(context.step_of(each.path), each.name), each.value) for each in received if each.value is not None
-    ]
+    return [(each.shown_as, each.value) for each in received if each.value is not None]
+
+
+def holdings(received: Iterable[Received]) -> list[Holding]:
+    """What the run holds of all that could be opened."""
+    return [Holding(each.shown_as, each.value, each.hosts) for each in received if each.value is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,27 @@ class ClaimSecrets:
     held: Held = frozenset()
     received: tuple[Received, ...] = field(default=(), repr=False)
     received_rules: ReceivedRules = field(default_factory=ReceivedRules)
+
+    def are_received(self, names: Iterable[str]) -> bool:
+        """Whether all of these, as marks show them, are what the run received."""
+        return set(names) <= {each.shown_as for each in self.received}
+
+    def made_of(self, names: Iterable[str], text: str) -> Holding:
+        """What a template made of these, which goes where all of them may."""
+        read = sorted(names)
+        lists = [each.hosts for each in self.received if each.shown_as in read]
+        known = [each for each in lists if each is not None]
+        return Holding(", ".join(read), text, frozenset().union(*known) if len(known) == len(lists) else None)
+
+    def rules_seen(self, runbook: Runbook, reader: StepRunRecord) -> ReceivedRules:
+        """Where what a `reader` sees may go, also by the rules of others who hold the same."""
+        shared = {
+            each.shown_as: each.hosts
+            for each in self.received
+            if each.hosts is not None
+            and each.path == context.path_of(runbook, context.step_of(each.path), reader.scope)
+        }
+        return replace(self.received_rules, shared=shared)
 
     def steps_seen(
         self, runbook: Runbook, reader: StepRunRecord, visible: Mapping[str, Json], chains: Iterable[tuple[str, ...]]
@@ -85,16 +111,28 @@ class ClaimSecrets:
         return steps
 
 
-def taken(outcome: Outcome, step: Step, mapped: Mapped, redact: Redact, also_mask: Callable[..., None]) -> Outcome:
-    """The outcome of a step with secret outputs: these apart and masked from now on, and nothing else of the answer."""
+@dataclass(frozen=True, slots=True)
+class Holders:
+    """The rules for what the step receives, `held_for` who holds the same, and `hold` to be one of them from now on."""
+
+    rules: ReceivedRules
+    held_for: HeldFor
+    hold: Callable[[Iterable[Holding]], None]
+
+
+def taken(outcome: Outcome, step: Step, mapped: Mapped, redact: Redact, holders: Holders) -> Outcome:
+    """The outcome of a step with secret outputs: these apart and masked from now on, and nothing else of the answer.
+
+    Its other outputs are worked out once these are masked in the answer: a template may spell them otherwise.
+    """
     if not isinstance(outcome, Succeeded):
         return without_answer(outcome, step)
     evidence = _bare(outcome.evidence)
     try:
-        values = _values(step, mapped)
-        also_mask([(held_name(step.id, name), value) for name, value in values.items()])
+        values = secret_values.of_answer(outcome, step, mapped, holders.rules, holders.held_for)
+        holders.hold(Holding(held_name(step.id, name), each.value, each.hosts) for name, each in values.items())
         rest = secret_outputs.others(step.outputs)
-        outputs = redact(mapped(rest)) if rest else {}
+        outputs = redact(mapped(rest, _masked_again(outcome.outputs, redact))) if rest else {}
     except NoSecret as error:
         return Failed("outputs", f"The step was done, but {error} {_SILENT}", evidence=evidence)
     except (EngineError, ValueError):
@@ -104,6 +142,11 @@ def taken(outcome: Outcome, step: Step, mapped: Mapped, redact: Redact, also_mas
     marks = {name: mark(held_name(step.id, name)) for name in values}
     shown = Evidence(redact(evidence.request), redact(evidence.response))
     return Succeeded({**outputs, **marks}, shown, values)
+
+
+def _masked_again(outputs: Mapping[str, Json], redact: Redact) -> dict[str, Json]:
+    """The answer with what is masked only now; its own names stay, whatever spells them."""
+    return dict(zip(outputs, redact(list(outputs.values())), strict=True))
 
 
 def without_answer(outcome: Outcome, step: Step) -> Outcome:
@@ -132,23 +175,6 @@ def _message(outcome: Failed | Unknown | Abandoned | Again, step: Step) -> str:
 
 def _was_sent(outcome: Failed | Unknown | Abandoned | Again) -> bool:
     return not outcome.message.startswith("Nothing was sent")
-
-
-def _values(step: Step, mapped: Mapped) -> dict[str, str]:
-    values = mapped(secret_outputs.templates(step.outputs))
-    for name, value in values.items():
-        # The steps behind would send the mark, perhaps as a new key.
-        if isinstance(value, str) and shows_mark(value):
-            raise NoSecret(
-                f"`outputs.{name}` came to a secret that is masked already: one of the bot's own, or one that another "
-                "run received, which is masked until an hour after that run. Have a new one made, or wait for that."
-            )
-        if not isinstance(value, str) or not tells_nothing(value):
-            raise NoSecret(
-                f"`outputs.{name}` came to what cannot be masked: a secret is text of at least 8 characters, "
-                "5 of them different, and among fewer than 16 a digit."
-            )
-    return values
 
 
 def _bare(evidence: Evidence) -> Evidence:

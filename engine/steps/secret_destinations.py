@@ -56,7 +56,7 @@ class Carried:
             raise CallFailed(CODE, f"Nothing was sent: {'; '.join(refused)}.")
 
 
-def carried(step: Step, secrets: ClaimSecrets, shows: Callable[[str], bool]) -> Carried:
-    """What an attempt at this step carries, by what its claim was told of secrets."""
+def carried(step: Step, secrets: ClaimSecrets, received: ReceivedRules, shows: Callable[[str], bool]) -> Carried:
+    """What an attempt at this step carries, by what its claim was told of secrets; `received` is where those may go."""
     names = reaches.carried(step, secrets.held)
-    return Carried(names, secrets.rules, secrets.team, shows, secrets.received_rules)
+    return Carried(names, secrets.rules, secrets.team, shows, received)

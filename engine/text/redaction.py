@@ -38,7 +38,8 @@ UNSEEN = "‹not shown: encoded too often to be searched for secrets›".encode(
 _APART = b"\0\0\0\0"
 """Between the texts of a JSON value, which are searched as one."""
 
-_MARK = re.compile("‹secret [^›]*›")
+_MARK = re.compile("‹secret ", re.IGNORECASE)
+"""How each mark begins, also one that a template has cut or put in capitals."""
 _NOT_LETTERS = re.compile(r"[\W_]+")
 
 Known = Counter[tuple[str, str]]
@@ -93,7 +94,8 @@ class Redactor:
         self._lock = threading.Lock()
         self._lasting: Known = Counter()
         self._passing: Known = Counter()
-        self._matchers: tuple[Matcher, Matcher] = Matcher(()), Matcher(())
+        self._received: Known = Counter()
+        self._matchers: tuple[Matcher, Matcher, Matcher] = Matcher(()), Matcher(()), Matcher(())
 
     def add(self, name: str, value: str) -> None:
         """As `add_all`, for one value."""
@@ -108,26 +110,42 @@ class Redactor:
             return
         with self._lock:
             self._lasting = self._lasting | Counter(dict.fromkeys(secrets.items(), 1))
-            self._matchers = _matcher(self._lasting), self._matchers[1]
+            self._matchers = _matcher(self._lasting), *self._matchers[1:]
 
     def lend(self, secrets: Iterable[tuple[str, str]]) -> None:
         """Mask these values too, until `take_back` was called as often: tokens, and what templates made of secrets."""
         self._lend(Counter(secrets))
 
+    def lend_received(self, secrets: Iterable[tuple[str, str]]) -> None:
+        """As `lend`, for what runs received: `redact_but_received` leaves these as they are."""
+        self._lend_received(Counter(secrets))
+
+    def take_back_received(self, secrets: Iterable[tuple[str, str]]) -> None:
+        """As `take_back`, for what was lent as received."""
+        self._lend_received(_less(secrets))
+
     def take_back(self, secrets: Iterable[tuple[str, str]]) -> None:
         """Mask these values no longer under these names, because they are worth nothing any more."""
-        self._lend(Counter({item: -count for item, count in Counter(secrets).items()}))
+        self._lend(_less(secrets))
 
     def _lend(self, change: Known) -> None:
         if not change:
             return
         with self._lock:
-            passing = self._passing.copy()
-            passing.update(change)
-            passing = +passing
+            passing = _changed(self._passing, change)
             if passing.keys() != self._passing.keys():
-                self._matchers = self._matchers[0], _matcher(passing, in_parts=False)
+                lasting, _, received = self._matchers
+                self._matchers = lasting, _matcher(passing, in_parts=False), received
             self._passing = passing
+
+    def _lend_received(self, change: Known) -> None:
+        if not change:
+            return
+        with self._lock:
+            received = _changed(self._received, change)
+            if received.keys() != self._received.keys():
+                self._matchers = *self._matchers[:2], _matcher(received, in_parts=False)
+            self._received = received
 
     @contextmanager
     def meanwhile(self) -> Iterator[Callable[[Iterable[tuple[str, str]]], None]]:
@@ -149,31 +167,48 @@ class Redactor:
         if len(text) < MIN_LENGTH:
             return text
         raw = text.encode("utf-8", "surrogatepass")
-        spans = self._spans(raw)
+        spans = _spans(raw, self._matchers)
         return _masked(raw, 0, len(raw), spans) if spans else text
 
     def redact_json(self, value: Json) -> Json:
         """A copy with every text, key and number masked; a number that spells a secret becomes the mark."""
-        if isinstance(value, str):
-            return self.redact(value)
-        texts = list(_texts(value))
-        raws = [text.encode("utf-8", "surrogatepass") for text in texts]
-        raw = _APART.join(raws)
-        spans = self._spans(raw)
-        return _rebuilt(value, _each_masked(raw, raws, spans) if spans else iter(texts))
+        return self.redact(value) if isinstance(value, str) else _redacted(value, self._matchers)
 
-    def _spans(self, raw: bytes) -> list[Found]:
-        """What to mask, in order and apart."""
-        matchers = [each for each in self._matchers if each]
-        found: list[Found] = []
-        for view, searched in views(raw) if matchers else ():
-            if not searched:
-                found.append(Found(*view.origin(0, len(view.data)), UNSEEN))
-                continue
-            for matcher in matchers:
-                for each in matcher.find(view.data, readable=view.readable):
-                    found.append(Found(*view.origin(each.start, each.end), each.mark))
-        return _merged(raw, found)
+    def redact_but_received(self, value: Json) -> Json:
+        """As `redact_json`, but that what runs received stays as it is: never to be kept, shown or told."""
+        return _redacted(value, self._matchers[:2])
+
+
+def _less(secrets: Iterable[tuple[str, str]]) -> Known:
+    return Counter({item: -count for item, count in Counter(secrets).items()})
+
+
+def _changed(known: Known, change: Known) -> Known:
+    after = known.copy()
+    after.update(change)
+    return +after
+
+
+def _redacted(value: Json, matchers: Iterable[Matcher]) -> Json:
+    texts = list(_texts(value))
+    raws = [text.encode("utf-8", "surrogatepass") for text in texts]
+    raw = _APART.join(raws)
+    spans = _spans(raw, matchers)
+    return _rebuilt(value, _each_masked(raw, raws, spans) if spans else iter(texts))
+
+
+def _spans(raw: bytes, matchers: Iterable[Matcher]) -> list[Found]:
+    """What to mask, in order and apart."""
+    asked = [each for each in matchers if each]
+    found: list[Found] = []
+    for view, searched in views(raw) if asked else ():
+        if not searched:
+            found.append(Found(*view.origin(0, len(view.data)), UNSEEN))
+            continue
+        for matcher in asked:
+            for each in matcher.find(view.data, readable=view.readable):
+                found.append(Found(*view.origin(each.start, each.end), each.mark))
+    return _merged(raw, found)
 
 
 def outgoing(text: str, redact: Redact, limit: int, *, fold: bool = False) -> str:

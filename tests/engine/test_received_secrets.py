@@ -449,7 +449,7 @@ def test_what_a_crash_left_is_swept(harness: Harness, target: Target) -> None:
         (kept,) = secret_outputs.of_execution(run)
     controls.cancel(harness.rt, CAROL, run)
     with database.transaction():
-        secret_outputs.keep(harness.rt.workspace_id, run, kept.path, {kept.name: kept.sealed})
+        secret_outputs.keep(harness.rt.workspace_id, run, kept.path, {kept.name: kept.sealed}, {kept.name: [None]})
     harness.sweep()
     assert rows() == []
 
