@@ -64,9 +64,9 @@ class Client:
 
 def client_of(auth: Auth) -> Client:
     """Raises `BadRequest` when something is missing."""
-    needed = (http_auth.field(auth, name) for name in ("token_url", "client_id", "client_secret"))
-    optional = (http_auth.field(auth, name) if auth.get(name) else "" for name in ("scope", "audience"))
-    return Client(*needed, *optional, tls=tls_of(auth, "token_url"))
+    said = {name: http_auth.field(auth, name) for name in ("token_url", "client_id", "client_secret")}
+    said |= {name: http_auth.field(auth, name) for name in ("scope", "audience") if auth.get(name)}
+    return Client(**said, tls=tls_of(auth, "token_url"))
 
 
 class Tokens:

@@ -70,6 +70,7 @@ def run(spec: dict[str, Any]) -> None:
         sweeper.sweep()
         projector.round()
         time.sleep(0.02)
+    projection.release_lease(rt, spec["worker"])
 
 
 def _is_told(rt: Runtime, run_id: str) -> bool:
