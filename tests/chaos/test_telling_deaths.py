@@ -179,7 +179,7 @@ def test_a_notice_that_was_told_before_a_death_is_not_told_again_behind_another(
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
-@pytest.mark.parametrize(("slug", "channel"), [(FILED, CHANNEL), (SLOW, CHANNEL), (SLOW, "")])
+@pytest.mark.parametrize(("slug", "channel"), [(FILED, CHANNEL), (SLOW, "")])
 def test_a_death_at_every_single_point(telling: Telling, slug: str, channel: str) -> None:
     """At the first commit, message or file, at the second, and so on; nothing is told twice, or not at all."""
     for number in range(1, MOST_POINTS):
