@@ -74,11 +74,14 @@ class OptionCache:
         self._failed: dict[Source, tuple[float, str]] = {}
         self._waiting = 0
 
-    def ask(self, key: Key, cache_ms: int, question: Callable[[], Offered], *, patient: bool = False) -> Offered:
+    def ask(
+        self, key: Key, cache_ms: int, question: Callable[[], Offered], *, patient: bool = False,
+        within_s: float | None = None,
+    ) -> Offered:  # fmt: skip
         """What is kept and still good, else what `question` gives, else what came last, with the trouble told.
 
         `question` raises `Unavailable`. Who is `patient` asks also where a system has just failed or many wait: a start
-        is decided by what is true now.
+        is decided by what is true now. An answer that another one waits for is waited for `within_s`.
         """
         with self._lock:
             kept = self._kept.get(key)
@@ -96,10 +99,10 @@ class OptionCache:
         try:
             if mine:
                 self._carry_out(key, question, flight)
-            return flight.result()
-        except Unavailable as trouble:
+            return flight.result(within_s)
+        except (Unavailable, TimeoutError) as trouble:
             with self._lock:
-                return self._last(key, str(trouble))
+                return self._last(key, str(trouble) or "it did not answer in time")
         finally:
             with self._lock:
                 self._waiting -= 1

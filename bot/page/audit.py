@@ -11,6 +11,7 @@ from bot import audit_lines
 from bot.api import paging
 from bot.audit_text import action_words, why_of
 from bot.moments import moment_ms
+from bot.page.query_words import says_yes
 from bot.page.states import Look
 from bot.page.story import Moment, Names, moment
 from engine.access.policy import Actor
@@ -84,7 +85,7 @@ class Found:
 def found(rt: Runtime, actor: Actor, asked: Mapping[str, str]) -> Found:
     """The newest rows that fit. `asked` may have what `wanted` takes, `cursor`, and `verify`.
 
-    Raises `NotAllowed`, and `InvalidParameters` for a cursor that is none.
+    Raises `NotAllowed`, and `InvalidParameters` for a cursor that is none and a `verify` that is neither yes nor no.
     """
     said, problem, narrowed = _said(asked), "", Wanted()
     try:
@@ -92,7 +93,7 @@ def found(rt: Runtime, actor: Actor, asked: Mapping[str, str]) -> Found:
     except InvalidParameters as error:
         problem = str(error)
     before = paging.decode(asked["cursor"], int)[0] if asked.get("cursor") else None
-    chain = _chain(rt, actor, verify=bool(asked.get("verify")))
+    chain = _chain(rt, actor, verify=says_yes(asked, "verify"))
     rows = [] if problem else _rows(rt, actor, narrowed, before)
     more = _address("/audit", {**said, "cursor": paging.encode(rows[PAGE - 1].id)}) if len(rows) > PAGE else ""
     names, redact = Names(rt), rt.redactor().redact_json

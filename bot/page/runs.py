@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from bot.api import paging
+from bot.page.query_words import says_yes
 from bot.page.states import Look, execution_look
 from bot.page.story import Moment, Names, moment
 from bot.run_filter import STATUSES, of_status
@@ -46,9 +47,10 @@ class Found:
 def runs(rt: Runtime, actor: Actor, asked: Mapping[str, str]) -> Found:
     """The runs that this person may see. `asked` may have `runbook`, `status` (or open), `mine` and `cursor`.
 
-    Raises `InvalidParameters` for a cursor that is none, and as `authorise`.
+    Raises `InvalidParameters` for a cursor that is none and a `mine` that is neither yes nor no, and as `authorise`.
     """
-    wanted = {name: asked.get(name, "").strip().lower()[:_LONGEST] for name in ("runbook", "status", "mine")}
+    wanted = {name: asked.get(name, "").strip().lower()[:_LONGEST] for name in ("runbook", "status")}
+    wanted["mine"] = "yes" if says_yes(asked, "mine") else ""
     statuses, is_open = of_status(wanted["status"] if wanted["status"] in STATUSES else "")
     mine = actor.user_id if wanted["mine"] else None
     narrowed = Filter(slug=wanted["runbook"] or None, statuses=statuses, requester=mine, open=is_open)

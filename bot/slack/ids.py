@@ -174,6 +174,16 @@ class VersionRef:
 
 
 @dataclass(frozen=True, slots=True)
+class VoteRef:
+    """What people had said of a version by `until` (epoch milliseconds); `digest` is of what it was said about."""
+
+    slug: str
+    number: int
+    digest: str
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
 class VersionPage:
     """A part of a version's change in full, counted from 0; `digest` is of the change that was shown."""
 
@@ -364,6 +374,7 @@ Ref = (
     | TaskRef
     | TaskForm
     | VersionRef
+    | VoteRef
     | VersionPage
     | RunForm
     | RejectForm

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import ssl
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.access import asked_before
@@ -120,7 +122,8 @@ def ask(rt: Runtime, facts: Json) -> Decision:
     """Ask it, for a second at most. Raises `Unclear`."""
     at = f"{datetime.fromtimestamp(database.now() / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
     body = json.dumps({"input": {**facts, "time": at}}).encode()
-    asked: Future[bytes] = _threads().submit(_fetch, str(rt.settings.policy_url), rt.settings.policy_token, body)
+    client = _trusting(rt.settings.policy_cacert)
+    asked = _threads().submit(_fetch, client, str(rt.settings.policy_url), rt.settings.policy_token, body)
     try:
         return _read(rt, asked.result(DEADLINE_S))
     except TimeoutError:
@@ -128,13 +131,13 @@ def ask(rt: Runtime, facts: Json) -> Decision:
         raise Unclear(f"did not answer within {DEADLINE_S:g} s") from None
 
 
-def _fetch(url: str, token: str | None, body: bytes) -> bytes:
+def _fetch(client: httpx.Client, url: str, token: str | None, body: bytes) -> bytes:
     import httpx  # a process without a policy does without it
 
     headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
     found, until = b"", time.monotonic() + DEADLINE_S
     try:
-        with _client().stream("POST", url, content=body, headers=headers) as answer:
+        with client.stream("POST", url, content=body, headers=headers) as answer:
             if answer.status_code != 200:
                 raise Unclear(f"answered with status {answer.status_code}")
             for part in answer.iter_bytes():
@@ -193,8 +196,19 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(8, thread_name_prefix="policy")
 
 
+def _trusting(cacert: Path | None) -> httpx.Client:
+    """Raises `Unclear` where the file is none that can be used."""
+    try:
+        return _client(cacert)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) if not isinstance(error, ssl.SSLError) else None
+        told = why or "it holds no certificate in PEM"
+        raise Unclear(f"could not be asked (POLICY_CACERT, {cacert}, cannot be used: {told})") from error
+
+
 @cache
-def _client() -> httpx.Client:
+def _client(cacert: Path | None) -> httpx.Client:
     import httpx
 
-    return httpx.Client(trust_env=False, follow_redirects=False, timeout=DEADLINE_S)
+    trusted = ssl.create_default_context(cafile=cacert) if cacert else httpx.create_ssl_context(trust_env=False)
+    return httpx.Client(trust_env=False, follow_redirects=False, timeout=DEADLINE_S, verify=trusted)

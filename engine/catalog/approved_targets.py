@@ -137,11 +137,16 @@ def named_by(version_id: int) -> frozenset[str]:
 
 
 def _line(name: str, said: Mapping[str, Json]) -> str:
-    more = [f"auth {said['auth']['type']}"] if "auth" in said else []
+    more = [_auth(said["auth"])] if "auth" in said else []
     more += [f"headers {', '.join(said['headers'])}"] if said.get("headers") else []
     more += [f"tls {', '.join(said['tls'])}"] if "tls" in said else []
     more += [f"opens {', '.join(said['opens'])} though it is private"] if "opens" in said else []
     return f"target {name}: {', '.join([said['url'], *more])}"
+
+
+def _auth(said: Mapping[str, Json]) -> str:
+    own = f" with tls {', '.join(said['tls'])}" if "tls" in said else ""
+    return f"auth {said['type']}{own}"
 
 
 def _digest(used: Targets) -> str:

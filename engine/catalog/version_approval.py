@@ -101,12 +101,13 @@ def renewable(rt: Runtime, slug: str, number: int | None = None) -> VersionRecor
 
 
 def withdraw_vote(
-    rt: Runtime, actor: Actor, slug: str, number: int | None = None, digest: str | None = None
+    rt: Runtime, actor: Actor, slug: str, number: int | None = None, digest: str | None = None, until: int | None = None
 ) -> tuple[VersionRecord, Quorum]:
     """Take back one's own word for a version, the newest without `number`, while others are missing; what then is.
 
-    `digest` is that of what the word was for. Raises `NotAllowed` as `approve`, and `Conflict` where there is none to
-    take back, it was decided by then or what is there is not what was shown.
+    `digest` is that of what the word was for, and what was said after `until` (epoch milliseconds) stays. Raises
+    `NotAllowed` as `approve`, and `Conflict` where there is none to take back, it was decided by then or what is there
+    is not what was shown.
     """
     shown = version(rt, slug, number)
     authorise(rt, actor, Action.APPROVE, shown)
@@ -115,9 +116,14 @@ def withdraw_vote(
         authorise(rt, actor, Action.APPROVE, found)
         must_be_as_shown(approved_targets.as_shown(rt, found), digest)
         kind = version_approvals.APPROVE if found.status is VersionStatus.DRAFT else version_approvals.RENEW
-        mine = version_quorum.said_by(rt, actor, found, kind)
+        said = version_quorum.said_by(rt, actor, found, kind)
+        mine = [each for each in said if until is None or each.at <= until]
+        name = f"{found.slug}@{found.number}"
+        if said and not mine:
+            raise Conflict(
+                f"That approval of {name} is decided or taken back. `admin withdraw {name}` takes back the later one."
+            )
         if not mine:
-            name = f"{found.slug}@{found.number}"
             raise Conflict(f"No approval of {name} by you waits for others, so there is none to withdraw.")
         version_approvals.withdraw([each.id for each in mine])
         left = version_quorum.quorum(rt, found, kind)
@@ -153,10 +159,13 @@ def must_be_draft(found: VersionRecord) -> None:
         raise Conflict(f"{name} is deprecated{why}. {back}")
 
 
-def rollback(rt: Runtime, actor: Actor, slug: str, number: int | None = None, reason: str = "") -> VersionRecord:
+def rollback(
+    rt: Runtime, actor: Actor, slug: str, number: int | None = None, reason: str = "", digest: str | None = None
+) -> VersionRecord:
     """DEPRECATED → DRAFT for the current version, by a platform admin: it needs an approval before it runs again.
 
-    Raises `NotAllowed`, and `Conflict` for a version that is not deprecated or not the newest.
+    `digest` is that of what was shown. Raises `NotAllowed`, and `Conflict` for a version that is not deprecated, not
+    the newest or not what was shown.
     """
     shown = version(rt, slug, number)
     authorise(rt, actor, Action.ROLLBACK, shown)
@@ -164,6 +173,7 @@ def rollback(rt: Runtime, actor: Actor, slug: str, number: int | None = None, re
     with database.transaction():
         runbook, found = _locked(rt, shown)
         authorise(rt, actor, Action.ROLLBACK, found)
+        must_be_as_shown(found, digest)
         name = f"{found.slug}@{found.number}"
         if found.number != runbook.current_number:
             raise Conflict(f"{name} is not the newest version: that is {runbook.current_number}.")

@@ -186,6 +186,7 @@ SETTINGS: tuple[Setting, ...] = (
         values.policy_url,
     ),
     Setting("POLICY_TOKEN", "The bearer token for POLICY_URL.", values.plain, secret=True),
+    Setting("POLICY_CACERT", "A file with the certificates that the policy's is checked against."),
     Setting(
         "BREAK_GLASS",
         "Whether two people together may let a run begin in spite of a freeze, a missing approval or a quorum.",
@@ -249,6 +250,7 @@ class Settings(VaultSettings):
     secret_keys: tuple[values.NamedKey, ...] = field(default=(), repr=False)
     policy_url: str | None = None
     policy_token: str | None = field(default=None, repr=False)
+    policy_cacert: Path | None = None
     secret_variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     warnings: tuple[str, ...] = ()
 

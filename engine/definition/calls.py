@@ -34,6 +34,7 @@ def findings(with_: Mapping[str, Json], path: Path) -> Iterator[Finding]:
         yield Finding(location, f"{subject_in_step(location)} cannot be a header that the bot sets itself")
     if auth.get("type") == "oauth2":
         yield from _token_url_findings(auth.get("token_url"), (*path, "auth", "token_url"))
+        yield from _token_tls_findings(auth, (*path, "auth", "tls"))
     yield from _metadata_findings(with_.get("metadata"), path)
 
 
@@ -74,6 +75,12 @@ def _token_url_findings(url: Json, location: Path) -> Iterator[Finding]:
         parse_url(url)
     except ValueError as error:
         yield Finding(location, f"{named}: {error}")
+
+
+def _token_tls_findings(auth: Mapping[str, Json], location: Path) -> Iterator[Finding]:
+    if "tls" in auth and not str(auth.get("token_url")).lower().startswith("https://"):
+        named = subject_in_step(location)
+        yield Finding(location, f"{named} is for a `token_url` that begins with https://, and this one does not")
 
 
 def _metadata_findings(metadata: Json, path: Path) -> Iterator[Finding]:

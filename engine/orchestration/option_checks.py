@@ -18,7 +18,7 @@ from engine.access import secret_use
 from engine.catalog import approved_targets, catalog
 from engine.definition import parameter_options
 from engine.definition.model import Runbook
-from engine.definition.parameter_options import Reading
+from engine.definition.parameter_options import DEADLINE_MS, Reading
 from engine.definition.parameter_schema import resolved
 from engine.errors import InvalidParameters
 from engine.option_cache import Offered, Option, Source
@@ -41,12 +41,13 @@ _TROUBLE = 160
 
 
 def offered(
-    rt: Runtime, version: VersionRecord, name: str, typed: str = "", *, patient: bool = False, fresh: bool = False
-) -> Offered:
+    rt: Runtime, version: VersionRecord, name: str, typed: str = "", *, patient: bool = False, fresh: bool = False,
+    within_s: float | None = None,
+) -> Offered:  # fmt: skip
     """The choices for a parameter with `x-options` of a version that may run, as they are or came last.
 
-    Those that fit `typed`, where the system searches by itself; else all. `fresh` takes no kept answer for good. Needs
-    no open connection and no transaction.
+    Those that fit `typed`, where the system searches by itself; else all. `fresh` takes no kept answer for good, and
+    `within_s` is how long it may be asked. Needs no open connection and no transaction.
     """
     runbook = catalog.definition(version)
     rules, reading = _rules(runbook, name)
@@ -55,9 +56,11 @@ def offered(
         lookup = next(each for each in as_agreed.lookups if parameter_options.parameter_of(each) == name)
         known = secret_use.rules_for(rt, lookup)
     search = clean_text(typed.strip()[:MAX_SEARCH]) if reading.search else ""
+    deadline_ms = DEADLINE_MS if within_s is None else round(within_s * 1000)
     return rt.options.ask(
         (_source(version, as_agreed, name), search), 0 if fresh else reading.cache_ms,
-        lambda: options_call.ask(rt, lookup, reading, rules, (known, runbook.team), search), patient=patient,
+        lambda: options_call.ask(rt, lookup, reading, rules, (known, runbook.team), search, deadline_ms),
+        patient=patient, within_s=within_s,
     )  # fmt: skip
 
 
@@ -99,6 +102,28 @@ def must_be_offered(
     return tuple(unchecked)
 
 
+def refused_by(
+    rt: Runtime, version: VersionRecord, values: Mapping[str, Json], names: Collection[str], until: float
+) -> dict[str, str]:
+    """What is wrong with those of `names` whose values are surely not offered, as far as is known in time.
+
+    Nobody is asked after `until` (monotonic seconds). It refuses nothing that `must_be_offered` takes: what cannot be
+    said in time, or by a system that cannot be asked, is left to that.
+    """
+    runbook, wrong = catalog.definition(version), dict[str, str]()
+    for name in map(parameter_options.parameter_of, runbook.lookups):
+        value = values.get(name) if name in names else None
+        for each in value if isinstance(value, list) else [] if value is None else [value]:
+            left = until - time.monotonic()
+            if left <= 0 or name in wrong:
+                break
+            found = offered(rt, version, name, _text(each), within_s=left)
+            known = [found] if not searches_itself(runbook, name) else [found, *_kept_lists(rt, version, name, found)]
+            if not found.trouble and not any(_among(each, one.options) for one in known):
+                wrong[name] = _not_offered(each, found)
+    return wrong
+
+
 @dataclass(slots=True)
 class _Asking:
     """How long a start may go on asking (monotonic seconds), and why the systems of parameters cannot be asked."""
@@ -118,9 +143,7 @@ def _wrong(rt: Runtime, version: VersionRecord, name: str, value: Json, asking: 
     if _among(value, found.options):
         return ""
     if found.trouble or reading.search:
-        with database.reading():
-            source = _source(version, approved_targets.to_run(version.id, runbook), name)
-        known = [each for each in rt.options.lists(source) if _is_good(each, reading, found)]
+        known = _kept_lists(rt, version, name, found)
         if any(_among(value, each.options) for each in known):
             return ""
         if found.trouble and (reading.search or not known):
@@ -134,6 +157,15 @@ def _wrong(rt: Runtime, version: VersionRecord, name: str, value: Json, asking: 
 def _unchecked(trouble: str) -> str:
     why = f" ({shortened(trouble, _TROUBLE).rstrip('.')})" if trouble else ""
     return f"its choices could not be asked for{why}, and nothing unchecked runs at high risk: try again once they can"
+
+
+def _kept_lists(rt: Runtime, version: VersionRecord, name: str, found: Offered) -> list[Offered]:
+    """What else is kept of a parameter's choices and counts beside what was `found`."""
+    runbook = catalog.definition(version)
+    with database.reading():
+        source = _source(version, approved_targets.to_run(version.id, runbook), name)
+    _, reading = _rules(runbook, name)
+    return [each for each in rt.options.lists(source) if _is_good(each, reading, found)]
 
 
 def _is_good(each: Offered, reading: Reading, found: Offered) -> bool:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from engine.access.policy import Action, Actor, authorise_by_rules
 from engine.catalog import catalog
-from engine.errors import NotFound
+from engine.errors import NotAllowed, NotApproved, NotFound
 from engine.option_cache import Offered, Option
 from engine.orchestration import option_checks
 from engine.runtime import Runtime
 from engine.text.words import did_you_mean
 from storage import database
 from storage.catalog_records import VersionRecord
+from storage.records import Json
 
 
 def options(rt: Runtime, actor: Actor, slug: str, name: str, typed: str = "", number: int | None = None) -> Offered:
@@ -28,6 +30,21 @@ def options(rt: Runtime, actor: Actor, slug: str, name: str, typed: str = "", nu
         raise NotFound(f"{slug} has no parameter {name[:60]!r} with choices to ask for{did_you_mean(name, names)}.")
     found = option_checks.offered(rt, version, name, typed)
     return found if option_checks.searches_itself(runbook, name) else replace(found, options=_fitting(found, typed))
+
+
+def refused(
+    rt: Runtime, actor: Actor, slug: str, number: int, values: Mapping[str, Json], names: Collection[str], until: float
+) -> dict[str, str]:
+    """What is wrong with those of `names` whose values are not offered, so that a form can say it.
+
+    It is what is known before `until` (monotonic seconds); the start is refused for the same, and for what comes out
+    later. Nobody is asked for who may not run it, or of a version that may not run: asking for the run says that.
+    """
+    try:
+        version = _runnable(rt, actor, slug, number)
+    except (NotAllowed, NotApproved):
+        return {}
+    return option_checks.refused_by(rt, version, values, names, until)
 
 
 def _fitting(found: Offered, typed: str) -> tuple[Option, ...]:

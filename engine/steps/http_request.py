@@ -53,11 +53,14 @@ def build(with_: Mapping[str, Json], idempotency_key: str) -> Request:
     return Request(method, url, merged, body)
 
 
-def tls_of(with_: Mapping[str, Json]) -> Tls | None:
-    """How the step protects its connection, None where it says nothing of that. Raises `BadRequest`."""
-    said = {name: scalar(f"tls.{name}", value) for name, value in _mapping(with_, "tls").items()}
-    if said and not str(with_.get("url")).lower().startswith("https://"):
-        raise BadRequest("`tls` is for https://, and this url is not")
+def tls_of(said_of: Mapping[str, Json], url_key: str = "url") -> Tls | None:
+    """How a connection to the address under `url_key` is protected, None where nothing is said of that.
+
+    Raises `BadRequest`.
+    """
+    said = {name: scalar(f"tls.{name}", value) for name, value in _mapping(said_of, "tls").items()}
+    if said and not str(said_of.get(url_key)).lower().startswith("https://"):
+        raise BadRequest(f"`tls` is for https://, and this {url_key} is not")
     return Tls(**said) if said else None
 
 

@@ -15,12 +15,13 @@ from urllib.parse import quote_plus
 from oauthlib.oauth2 import BackendApplicationClient, OAuth2Error
 
 from engine.egress import CallFailed, Response
+from engine.egress.tls import Tls
 from engine.steps import http_auth
 from engine.steps.http_auth import Auth
-from engine.steps.http_request import Request
+from engine.steps.http_request import Request, tls_of
 from engine.text.redaction import Redactor, tells_nothing
 
-Send = Callable[[Request], Response]
+Send = Callable[[Request, Tls | None], Response]
 
 EARLY_SECONDS = 30.0
 """A token is not used in its last moments: it must still be good when it arrives."""
@@ -48,20 +49,24 @@ class NoToken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who asks for a token, where and for what. Two with different secrets never share a token."""
+    """Who asks for a token, where and for what. Two with different secrets never share a token.
+
+    `tls` protects the connection to the token server, and no other.
+    """
 
     token_url: str
     client_id: str
     client_secret: str = field(repr=False)
     scope: str = ""
     audience: str = ""
+    tls: Tls | None = None
 
 
 def client_of(auth: Auth) -> Client:
     """Raises `BadRequest` when something is missing."""
-    needed = (http_auth.field(auth, name) for name in ("token_url", "client_id", "client_secret"))
-    optional = (http_auth.field(auth, name) if auth.get(name) else "" for name in ("scope", "audience"))
-    return Client(*needed, *optional)
+    said = {name: http_auth.field(auth, name) for name in ("token_url", "client_id", "client_secret")}
+    said |= {name: http_auth.field(auth, name) for name in ("scope", "audience") if auth.get(name)}
+    return Client(**said, tls=tls_of(auth, "token_url"))
 
 
 class Tokens:
@@ -132,7 +137,7 @@ def _sent(client: Client, in_body: bool, send: Send) -> Response:
         headers["Authorization"] = http_auth.basic(quote_plus(client.client_id), quote_plus(client.client_secret))
     body = BackendApplicationClient(client.client_id).prepare_request_body(include_client_id=in_body, **extra)
     try:
-        return send(Request("POST", client.token_url, headers, body.encode()))
+        return send(Request("POST", client.token_url, headers, body.encode()), client.tls)
     except CallFailed as error:
         raise CallFailed(error.code, f"No token came from {client.token_url}: {error.message}") from error
 

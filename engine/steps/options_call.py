@@ -40,7 +40,7 @@ _MARK = mark("").rstrip("›")
 
 def ask(
     rt: Runtime, lookup: Step, reading: Reading, rules: dict[str, Json], allowed: tuple[SecretRules, str | None],
-    search: str,
+    search: str, deadline_ms: int = DEADLINE_MS,
 ) -> Offered:  # fmt: skip
     """The choices for a parameter whose one value follows `rules`, as its system offers them now.
 
@@ -50,7 +50,7 @@ def ask(
     redactor = rt.redactor()
     with redactor.meanwhile() as also_mask:
         try:
-            response = _answer(rt, lookup, reading, allowed, search, redactor, also_mask)
+            response = _answer(rt, lookup, reading, allowed, search, redactor, also_mask, min(deadline_ms, DEADLINE_MS))
             items = render(reading.items, {"response": response})
             if not isinstance(items, list):
                 raise Unavailable("its answer has no list where `items` looks for one")
@@ -62,7 +62,7 @@ def ask(
 
 def _answer(
     rt: Runtime, lookup: Step, reading: Reading, allowed: tuple[SecretRules, str | None], search: str,
-    redactor: Redactor, also_mask: Callable[..., None],
+    redactor: Redactor, also_mask: Callable[..., None], deadline_ms: int,
 ) -> dict[str, Json]:  # fmt: skip
     """The answer as templates know it. Raises `Unavailable` and `EngineError`."""
     from engine.egress import Egress, Policy, parse_allow
@@ -82,7 +82,7 @@ def _answer(
     egress = Egress(Policy(allowed=rt.settings.egress_allow, own=rt.settings.own_endpoints))
     try:
         call = http.Call(
-            idempotent=True, timeout_ms=DEADLINE_MS, idempotency_key=lookup.id, egress=egress, tokens=Tokens(redactor),
+            idempotent=True, timeout_ms=deadline_ms, idempotency_key=lookup.id, egress=egress, tokens=Tokens(redactor),
             redact=redactor.redact_json, abandoned=lambda: False, carried=carried,
             allowed=parse_allow(",".join(with_.pop(OPENS, ()))),
         )  # fmt: skip

@@ -12,6 +12,7 @@ import ssl
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -67,14 +68,20 @@ def run(spec: dict[str, Any]) -> None:
         sweeper.sweep()
 
 
-def _fork(spec: dict[str, Any]) -> dict[str, Any]:
+def serve(act: Callable[[dict[str, Any]], None]) -> None:
+    """Act for each line of standard input, in a process of its own, and answer it."""
+    for line in sys.stdin:
+        print(json.dumps(_fork(act, json.loads(line))), flush=True)
+
+
+def _fork(act: Callable[[dict[str, Any]], None], spec: dict[str, Any]) -> dict[str, Any]:
     source, sink = os.pipe()
     child = os.fork()
     if child == 0:
         os.dup2(sink, 2)
         os.close(source)
         try:
-            run(spec)
+            act(spec)
         except BaseException:
             os.write(2, traceback.format_exc().encode())
             os._exit(1)
@@ -86,5 +93,4 @@ def _fork(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    for line in sys.stdin:
-        print(json.dumps(_fork(json.loads(line))), flush=True)
+    serve(run)

@@ -134,3 +134,44 @@ def test_a_word_for_another_text_is_not_taken_back(harness: Harness) -> None:
         version_approval.withdraw_vote(harness.rt, ALICE, "demo", 1, "sha256:made-up")
     assert renewals.approval(harness.rt, catalog.version(harness.rt, "demo")).quorum.people == [ALICE.user_id]
     version_approval.withdraw_vote(harness.rt, ALICE, "demo", 1, catalog.version(harness.rt, "demo").digest)
+
+
+def test_a_stale_button_takes_no_later_renewal_back(harness: Harness) -> None:
+    """What was said after it was shown stays, also where version and text are the same; by name it is taken back."""
+    approve(harness, ALICE)
+    shown = catalog.version(harness.rt, "demo")
+    at = harness.clock.time
+    approve(harness, DAVE)
+    harness.settle_for(definition_approvals=2, approval_max_age=3_600_000)
+    harness.clock.tick(1)
+    with database.transaction():
+        RunbookVersion.update(decided_at=harness.clock.time - 3_000_000).execute()
+    version_approval.renew(harness.rt, ALICE, "demo")
+    with pytest.raises(Conflict, match="is decided or taken back"):
+        version_approval.withdraw_vote(harness.rt, ALICE, "demo", 1, shown.digest, at)
+    (due,) = renewals.due(harness.rt)
+    assert due.quorum.people == [ALICE.user_id]
+    version_approval.withdraw_vote(harness.rt, ALICE, "demo", 1, shown.digest, harness.clock.time)
+
+
+def test_a_button_takes_no_word_back_that_was_said_anew(harness: Harness) -> None:
+    """Approved, taken back and approved again: the first button is over, though the row may have its old id."""
+    approve(harness, ALICE)
+    at = harness.clock.time
+    version_approval.withdraw_vote(harness.rt, ALICE, "demo", 1)
+    harness.clock.tick(1)
+    approve(harness, ALICE)
+    with pytest.raises(Conflict, match="is decided or taken back"):
+        version_approval.withdraw_vote(harness.rt, ALICE, "demo", 1, None, at)
+    assert renewals.approval(harness.rt, catalog.version(harness.rt, "demo")).quorum.people == [ALICE.user_id]
+
+
+def test_another_text_than_was_shown_is_not_rolled_back(harness: Harness) -> None:
+    """It is compared where the change is made: nothing of it is done, and nothing is in the audit."""
+    version_approval.deprecate(harness.rt, ALICE, "demo", reason="wrong host")
+    with pytest.raises(Conflict, match="not what you were shown"):
+        version_approval.rollback(harness.rt, ALICE, "demo", 1, digest="sha256:made-up")
+    assert catalog.get(harness.rt, "demo").status == "DEPRECATED"
+    assert "runbook.rollback" not in [deed for _, deed in deeds(harness)]
+    digest = catalog.version(harness.rt, "demo").digest
+    assert version_approval.rollback(harness.rt, ALICE, "demo", 1, digest=digest).status == "DRAFT"

@@ -44,6 +44,7 @@ from bot.slack.ids import (
     TaskRef,
     VersionPage,
     VersionRef,
+    VoteRef,
     WhyForm,
     encode,
 )
@@ -51,6 +52,7 @@ from engine.catalog import catalog
 from engine.errors import EngineError
 from engine.orchestration.admission import Wanted
 from engine.runs import plans
+from storage import database
 
 HERE = {"channel": CHANNEL, "channel_name": ""}
 Value = Callable[[World, int, int], str]
@@ -107,6 +109,11 @@ def version(one: str, other: str, page: int | None = None, number: int = 1) -> V
     return value
 
 
+def vote(w: World, n: int, _m: int) -> str:
+    found = catalog.version(w.bot.rt, ("half", "halves")[n], 1)
+    return encode(VoteRef(found.slug, found.number, found.digest, database.now()))
+
+
 def kept(what: str) -> Value:
     return lambda w, n, _m: encode(KeptRef(getattr(w, what)[n]))
 
@@ -153,7 +160,7 @@ ACTIONS: dict[Action, Row] = {
     Action.REVIEW_VERSION: Row(version("fresh", "other")),
     Action.VERSION_PAGE: Row(version("fresh", "other", 0)),
     Action.APPROVE_VERSION: Row(version("fresh", "other")),
-    Action.WITHDRAW_VERSION: Row(lambda w, n, _m: version("half", "halves")(w, n, n)),
+    Action.WITHDRAW_VERSION: Row(vote),
     Action.REVIEW_RENEWAL: Row(version("old", "older")),
     Action.RENEWAL_PAGE: Row(version("old", "older", 0)),
     Action.RENEW_VERSION: Row(version("old", "older")),

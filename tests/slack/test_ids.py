@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bot.slack import ids
 from bot.slack.forms import actions, modals
-from bot.slack.ids import BadValue, GateRef, RunForm, RunRef, VersionRef, decode, encode, parameter_block
+from bot.slack.ids import BadValue, GateRef, RunForm, RunRef, VersionRef, VoteRef, decode, encode, parameter_block
 
 
 @given(st.text(), st.text(), st.text(), st.integers(-(2**63), 2**63 - 1))
@@ -18,6 +18,7 @@ def test_values_come_back(one: str, two: str, three: str, number: int) -> None:
         RunRef(one),
         GateRef(one, two, three),
         VersionRef(one, number, three),
+        VoteRef(one, number, three, number),
         RunForm(one, number, two, three),
     ):
         assert decode(type(ref), encode(ref)) == ref

@@ -42,10 +42,12 @@ SERVICES = [
 
 
 class Inventory:
-    """A system that offers services and hosts, or none at all while it is `away`."""
+    """A system that offers `services` and hosts, or none at all while it is `away`. An answer `takes_s` seconds."""
 
     def __init__(self) -> None:
         self.away = False
+        self.services = SERVICES
+        self.takes_s = 0.0
         self.asked: list[str] = []
         self.server = LocalServer(self._behave)
 
@@ -54,7 +56,8 @@ class Inventory:
         self.asked.append(path)
         typed = path.partition("q=")[2]
         hosts = [f"host-{number}" for number in range(500) if typed in f"host-{number}"]
-        said: Any = SERVICES if path.startswith("/services") else hosts
+        time.sleep(self.takes_s)
+        said: Any = self.services if path.startswith("/services") else hosts
         status = "503 Service Unavailable" if self.away else "200 OK"
         answer(json.dumps(said).encode(), status, "Content-Type: application/json")(conn, request)
 
@@ -167,3 +170,55 @@ def test_nobody_else_is_offered_anything(there: Stage, inventory: Inventory) -> 
 def test_a_command_is_refused_with_the_nearest(there: Stage, inventory: Inventory) -> None:
     assert "did you mean `web`" in there.say("run pick service=webb")
     assert "Started" in there.say("run pick service=web")
+
+
+def refused_in_form(bot: Stage, form: dict[str, Any], **values: Any) -> dict[str, str]:
+    """What stands under the inputs of a form that was sent and stays open, by their labels."""
+    answered = bot.post("submit", user=CAROL, view_id=form["id"], values=values)
+    labels = {each["block_id"]: each["label"]["text"] for each in form["blocks"] if "label" in each}
+    return {labels[block]: why for block, why in (answered.get("errors") or {}).items()}
+
+
+def test_a_choice_that_is_no_longer_offered_is_refused_beside_its_field(there: Stage, inventory: Inventory) -> None:
+    """The form stays open, and another choice of it starts the run; nothing was begun before."""
+    form = opened(there)
+    service = options(there, form, "service", "api")[0]["value"]
+    host = options(there, form, "hosts", "host-7")[0]["value"]
+    inventory.services = [each for each in SERVICES if each["id"] != "api"]
+    time.sleep(1.05)
+    before = len(there.private())
+    refused = refused_in_form(there, form, service=service, hosts=[host])
+    assert list(refused) == ["service"]
+    assert "is not offered" in refused["service"]
+    assert len(there.private()) == before
+    assert "Started" in submit(there, form, service=options(there, form, "service", "web")[0]["value"], hosts=[host])
+
+
+def test_what_a_system_does_not_say_in_time_is_left_to_the_start(there: Stage, inventory: Inventory) -> None:
+    """Slack is answered within its 3 s; whoever chose is told of the refusal after the form has closed."""
+    form = opened(there)
+    service = options(there, form, "service", "api")[0]["value"]
+    inventory.services = [each for each in SERVICES if each["id"] != "api"]
+    time.sleep(1.05)
+    inventory.takes_s = modals.IN_FORM_S + 0.3
+    began = time.monotonic()
+    before = len(there.private())
+    answered = there.post("submit", user=CAROL, view_id=form["id"], values={"service": service})
+    assert answered["ok"], answered
+    assert time.monotonic() - began < 3
+    inventory.takes_s = 0.0
+    told = shown(wait_for(lambda: there.private()[before:])[0])
+    assert "Started" not in told
+    assert "is not offered" in told
+
+
+def test_who_may_not_run_it_has_no_system_asked_by_sending_a_form(there: Stage, inventory: Inventory) -> None:
+    form = opened(there)
+    there.say("list", OSCAR)
+    state = {each["block_id"]: {} for each in form["blocks"] if "label" in each}
+    block = next(each for each in form["blocks"] if each.get("label", {}).get("text") == "service")
+    chosen = {"text": {"type": "plain_text", "text": "API"}, "value": '"api"'}
+    state[block["block_id"]] = {block["element"]["action_id"]: {"type": "external_select", "selected_option": chosen}}
+    read = modals.read(there.door.ctx, OSCAR, {**form, "state": {"values": state}})
+    assert not read.errors
+    assert inventory.asked == []

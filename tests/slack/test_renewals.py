@@ -197,6 +197,11 @@ def test_a_word_for_a_version_is_taken_back(bot: Stage) -> None:
     bot.click("version.withdraw", ALICE, button)
     wait_for(lambda: "is withdrawn. It needs 2 of 2 platform admins." in shown(last(bot, ALICE)))
     assert "It still needs 1 of 2" in bot.say("admin approve careful@2", ALICE)
+    old = last(bot, ALICE)["ts"]
+    assert "is withdrawn" in bot.say("admin withdraw careful", ALICE)
+    assert "It still needs 1 of 2" in bot.say("admin approve careful@2", ALICE)
+    bot.click("version.withdraw", ALICE, old)
+    wait_for(lambda: any("is decided or taken back" in shown(each) for each in bot.private(ALICE)))
     assert "is withdrawn" in bot.say("admin withdraw careful", ALICE)
     assert "none to withdraw" in bot.say("admin withdraw careful", DAVE)
     assert "Only a platform admin" in bot.say("admin withdraw careful", CAROL)

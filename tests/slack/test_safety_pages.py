@@ -156,6 +156,9 @@ def test_the_chain_is_verified_when_that_is_asked_for(
     """Not at each look; and a row that was altered is named."""
     assert "The chain is" not in page(bot, browser, "/audit")
     assert "The chain is whole." in page(bot, browser, "/audit?verify=yes")
+    for said in ("no", "False", "0", ""):
+        assert "The chain is" not in page(bot, browser, f"/audit?verify={said}")
+    assert browser.get("/audit?verify=perhaps", headers=cookie(bot, ALICE)).status_code == 409
     head = audit_chain.verify(bot.rt)
     assert f"Head: row {head.seq}" in page(bot, browser, "/audit")
     broken = replace(head, troubles=(Trouble(2, "was changed <b>"),))

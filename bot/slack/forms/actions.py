@@ -40,13 +40,13 @@ from bot.slack.verbs import (
 )
 from bot.slack.verbs.commands import answer
 from bot.slack.verbs.control_verbs import CANCELLING, ENDED_NOW, asks_again
-from bot.slack.views import form, story, why
+from bot.slack.views import admin, form, story, why
 from bot.slack.views.parts import said
 from bot.slack.views.text import code
 from engine.access import policy as access
 from engine.access import reasons
 from engine.access.policy import admit, authorise
-from engine.catalog import catalog
+from engine.catalog import catalog, version_approval
 from engine.config.settings import secret_key
 from engine.errors import Conflict, Frozen
 from engine.orchestration import incidents
@@ -175,12 +175,12 @@ def _say_for(line: str) -> Callable[[AppContext, Action, str, Reply], None]:
     return click
 
 
-def _roll_back(ctx: AppContext, action: Action, value: str, reply: Reply) -> None:
+def _roll_back(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     """Of the version that the button stands below, and of no other one that is the newest by now."""
     ref = decode(VersionRef, value)
-    if catalog.version(ctx.rt, ref.slug, ref.number).digest != ref.digest:
-        raise Conflict(f"{ref.slug}@{ref.number} is not what this button stood below. Ask for its history anew.")
-    _say_for(f"admin rollback {{}}@{ref.number}")(ctx, action, value, reply)
+    actor, why = ctx.directory.identify(reply.reply_to.user), reply.reply_to.why
+    done = version_approval.rollback(ctx.rt, actor, ref.slug, ref.number, why, ref.digest)
+    reply.privately(admin.rolled_back_view(done, ctx.invoked_as(reply.reply_to)))
 
 
 def _deprecate(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:

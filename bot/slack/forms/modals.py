@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -53,6 +54,8 @@ from engine.runs.form_drafts import Draft
 from storage.states import Decision
 
 MISSING = "Please say why: it goes into the record."
+IN_FORM_S = 2.0
+"""How long choices may be asked for before a form is answered, which Slack waits 3 s for."""
 NOT_YET_KNOWN = "Slack has not yet said who you are. Please press Next again in a moment."
 
 
@@ -83,14 +86,14 @@ def read(ctx: AppContext, user: str, view: Mapping[str, Any]) -> Submission:
 
 
 def _run(ctx: AppContext, user: str, metadata: str, state: Mapping[str, Any]) -> Submission:
-    ref = decode(RunForm, metadata)
+    ref, until = decode(RunForm, metadata), time.monotonic() + IN_FORM_S
     reply_to = ReplyTo(user=user, channel=ref.channel, channel_name=ref.channel_name)
     runbook = catalog.definition(catalog.version(ctx.rt, ref.slug, ref.number))
     parts = form.pages(runbook)
     draft = form_drafts.find(ctx.rt, user, ref.draft)
     state = option_menus.with_long_values(ctx, ctx.known(user), ref, runbook, state, draft.values)
     if ref.page < len(parts) - 1:
-        return _next_part(ctx, reply_to, runbook, ref, draft, state)
+        return _next_part(ctx, reply_to, runbook, ref, draft, state, until)
     reason = read_reason(state)
     errors: dict[str, str] = {}
     values: dict[str, Any] = {}
@@ -103,6 +106,7 @@ def _run(ctx: AppContext, user: str, metadata: str, state: Mapping[str, Any]) ->
     channel = ref.channel or read_channel(state)
     if not channel:
         errors[CHANNEL_BLOCK] = "Please choose a channel."
+    errors = errors or _not_offered(ctx, user, ref, values, parts[ref.page], state, until)
     if errors:
         return Submission(errors, reply_to)
     reply_to = replace(reply_to, channel=channel)
@@ -122,8 +126,9 @@ def _run(ctx: AppContext, user: str, metadata: str, state: Mapping[str, Any]) ->
 
 
 def _next_part(
-    ctx: AppContext, reply_to: ReplyTo, runbook: Runbook, ref: RunForm, draft: Draft, state: Mapping[str, Any]
-) -> Submission:
+    ctx: AppContext, reply_to: ReplyTo, runbook: Runbook, ref: RunForm, draft: Draft, state: Mapping[str, Any],
+    until: float,
+) -> Submission:  # fmt: skip
     """Keep what this part holds and show the next one, unless something in this part is wrong."""
     known: dict[str, Any] = {}
     errors: dict[str, str] = {}
@@ -139,9 +144,21 @@ def _next_part(
     if errors or actor is None:
         return Submission(errors, reply_to)
     authorise_by_rules(ctx.rt, actor, Action.START, catalog.get(ctx.rt, ref.slug), heed_freezes=not ref.keep)
+    errors = _not_offered(ctx, reply_to.user, ref, known, form.pages(runbook)[ref.page], state, until)
+    if errors:
+        return Submission(errors, reply_to)
     kept = form_drafts.keep(ctx.rt, reply_to.user, Draft(known, draft.reason))
     following = replace(ref, page=ref.page + 1, draft=kept)
     return Submission({}, reply_to, following=form.run_form(runbook, following, known, draft.reason, {}))
+
+
+def _not_offered(
+    ctx: AppContext, user: str, ref: RunForm, values: Mapping[str, Any], names: Collection[str],
+    state: Mapping[str, Any], until: float,
+) -> dict[str, str]:  # fmt: skip
+    """What is to stand under the menus of this part whose choice its system does not offer."""
+    wrong = option_menus.refused(ctx, ctx.known(user), ref, values, names, until)
+    return _by_block(InvalidParameters(wrong), state) if wrong else {}
 
 
 def _known(runbook: Runbook, ref: RunForm, draft: Draft, state: Mapping[str, Any]) -> dict[str, Any]:

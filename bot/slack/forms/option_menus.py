@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from bot.slack.app_context import AppContext
@@ -50,6 +50,15 @@ def with_long_values(
         read = {"selected_options": whole} if several else {"selected_option": whole[0]}
         found[parameter_block(name)] = {INPUT: {**entry, **read}}
     return found
+
+
+def refused(
+    ctx: AppContext, actor: Actor | None, ref: RunForm, values: Mapping[str, Json], names: Collection[str], until: float
+) -> dict[str, str]:
+    """What is wrong with choices that are not offered, by parameter; `until` as for `parameter_options.refused`."""
+    if actor is None:
+        return {}
+    return parameter_options.refused(ctx.rt, actor, ref.slug, ref.number, values, names, until)
 
 
 def _whole(

@@ -33,8 +33,6 @@ from storage.states import VersionStatus
 
 log = logging.getLogger(__name__)
 
-_RUN = "notices"
-
 
 class Announcer:
     """Tells each thing once it is known that Slack took it, so at least once. What Slack refuses is logged and left."""
@@ -126,7 +124,7 @@ class Announcer:
         try:
             if channels.outside(self._rt, channel):
                 return
-            self._poster.post(channel, lambda _: drawn, Mark(_RUN, f"{notice.id}:{channel}", notice.at))
+            self._poster.post(channel, lambda _: drawn, Mark(f"notice:{notice.id}:{channel}", "message", notice.at))
         except SlackApiError as trouble:
             log.warning("What happened could not be told in %s: %s", channel, error_code(trouble))
         except Unasked as trouble:

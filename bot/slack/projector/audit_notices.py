@@ -14,7 +14,6 @@ from engine.runtime import Runtime
 from storage.catalog_records import NoticeRecord
 
 KINDS = (notices.AUDIT_HEAD, notices.AUDIT_REPORT)
-_RUN = "audit"
 
 
 class AuditNotices:
@@ -39,9 +38,9 @@ class AuditNotices:
         ts = self._posted.get(notice.id) or self._post(channel, said(f"📋 *{inline(title)}*"), notice)
         self._posted[notice.id] = ts
         text = report_files.written(self._rt, report, "html")
-        mark = Mark(_RUN, f"{notice.id}:file", notice.at)
+        mark = Mark(f"notice:{notice.id}:file", "file", notice.at)
         self._poster.share(channel, ts, mark, report_files.filename(report, "html"), title, text.encode(), title)
         del self._posted[notice.id]
 
     def _post(self, channel: str, drawn: Message, notice: NoticeRecord) -> str:
-        return self._poster.post(channel, lambda _: drawn, Mark(_RUN, str(notice.id), notice.at))
+        return self._poster.post(channel, lambda _: drawn, Mark(f"notice:{notice.id}", "message", notice.at))

@@ -22,6 +22,7 @@ from bot.slack.projector.pacing import Pace
 from bot.slack.reply import SAFE
 from bot.slack.views.parts import Message
 from engine.access import people
+from engine.failpoints import failpoint
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,11 @@ class LeaseLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Which part of which run a message is: `card`, `event:7`, `gate:3`. `begun` is when the run was asked for."""
+    """Which part of which run a message is: `card`, `event:7`, `gate:3`. `begun` is when the run was asked for.
+
+    What belongs to no run, such as a notice, is one by itself each: the parts of a run are told one after the other,
+    so that once the first of them is found or told none of the rest is in doubt.
+    """
 
     run: str
     key: str
@@ -113,6 +118,7 @@ class Poster:
         self.found_existing = found is not None
         if found is None:
             metadata = {"event_type": EVENT_TYPE, "event_payload": {"run": mark.run, "key": mark.key}}
+            failpoint("post.before")
             try:
                 answer = self._send(
                     "chat.postMessage", draw, channel=channel, thread_ts=thread_ts, metadata=metadata, **SAFE
@@ -120,6 +126,7 @@ class Poster:
             except SLACK_TROUBLE as trouble:
                 self._doubt(mark, trouble)
                 raise
+            failpoint("post.after")
             found = str(answer["ts"])
         self._doubtful.discard((mark.run, mark.key))
         if mark.begun < self._since:
@@ -138,6 +145,7 @@ class Poster:
             raise NotNow
         if not (self._is_doubtful(mark) and self._find_posted(channel, thread_ts, lambda each: _bears(each, filename))):
             self._keep()
+            failpoint("share.before")
             try:
                 files.upload(self._client, channel, thread_ts, filename, title, data, alt_text)
             except SLACK_TROUBLE as trouble:
@@ -145,6 +153,7 @@ class Poster:
                 if isinstance(trouble, SlackApiError):
                     self._raise_if_paused(trouble, UPLOAD)
                 raise
+            failpoint("share.after")
         self._doubtful.discard((mark.run, mark.key))
 
     def _is_doubtful(self, mark: Mark) -> bool:

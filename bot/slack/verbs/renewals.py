@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.slack.app_context import AppContext
-from bot.slack.ids import Action, VersionPage, VersionRef, decode
+from bot.slack.ids import Action, VersionPage, VersionRef, VoteRef, decode
 from bot.slack.reply import Reply
 from bot.slack.verbs import version_modal
 from bot.slack.verbs.invocation import Invocation
@@ -48,10 +48,10 @@ def withdraw(invocation: Invocation) -> Message:
 
 def click_withdraw(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
     """Take back what was said by the button above; what came of it takes its place."""
-    ref = decode(VersionRef, value)
+    ref = decode(VoteRef, value)
     actor = ctx.directory.identify(reply.reply_to.user)
     try:
-        done, left = version_approval.withdraw_vote(ctx.rt, actor, ref.slug, ref.number, ref.digest)
+        done, left = version_approval.withdraw_vote(ctx.rt, actor, ref.slug, ref.number, ref.digest, ref.until)
     except Conflict as conflict:
         reply.instead(said(escape(str(conflict))))
         return

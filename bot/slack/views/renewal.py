@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from slack_sdk.models.blocks import Block, ButtonElement
 
-from bot.slack.ids import Action, VersionPage, VersionRef
+from bot.slack.ids import Action, VersionPage, VersionRef, VoteRef
 from bot.slack.views.parts import Message, actions, button, confirm, context, header, in_parts, message, said, section
 from bot.slack.views.text import code, code_block, inline, person, pieces, when
 from storage.catalog_records import VersionRecord
@@ -33,7 +33,7 @@ def counted_view(found: Approval) -> Message:
     """That somebody's approval counts, what is still missing, and a button to take it back."""
     version = found.version
     text = f"👍 Your approval of {code(f'{version.slug}@{version.number}')} counts. {missing_line(found)}"
-    ref = VersionRef(version.slug, version.number, version.digest)
+    ref = VoteRef(version.slug, version.number, version.digest, max(each.at for each in found.quorum.approvals))
     return message(text, [section(text), *actions([button("Withdraw it", Action.WITHDRAW_VERSION, ref)])])
 
 
