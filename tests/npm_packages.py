@@ -14,7 +14,7 @@ _LISTS = ("package.json", "package-lock.json")
 
 
 def installed(here: Path, name: str) -> Path:
-    """The package `name` with what it needs, by the lists in `here`. Skips without npm, or where it can fetch nothing."""
+    """The package `name` with what it needs, by the lists in `here`. Skips without npm, or where it fetches nothing."""
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
         pytest.skip("there is no npm on this machine")

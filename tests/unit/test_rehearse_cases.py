@@ -248,8 +248,8 @@ def test_nobody_is_asked_for_choices(made: World, monkeypatch: pytest.MonkeyPatc
     choices = {"type": "string", "x-options": {"url": "https://api.example.com/choices"}}
     parameters = {"type": "object", "required": ["service"], "properties": {"service": choices}}
     got = played(
-        made, book(call("look"), parameters=parameters, risk=risk), parameters={"service": "shop"}, reason="An incident",
-        stubs={"look": {"json": {}}},
+        made, book(call("look"), parameters=parameters, risk=risk), parameters={"service": "shop"},
+        reason="An incident", stubs={"look": {"json": {}}},
     )  # fmt: skip
     assert got.failures == ()
     assert connected == []
