@@ -14,6 +14,7 @@ import pytest
 import real_servers
 from harness import Harness
 
+from engine.errors import InvalidParameters
 from storage.states import ExecutionStatus
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -95,7 +96,25 @@ def test_a_flag_is_turned_off_and_one_that_is_off_is_left_alone(
 
 
 @pytest.mark.usefixtures("ready")
-def test_a_flag_that_there_is_not_is_told_of(harness: Harness) -> None:
-    execution, status = turn_off(harness, "no-such-flag")
+def test_a_flag_that_there_is_not_is_not_offered(harness: Harness, unleash: Flags, database_kind: str) -> None:
+    flag = f"old-checkout-{database_kind}"
+    unleash.create(flag)
+    with pytest.raises(InvalidParameters) as refused:
+        turn_off(harness, f"{flag}s")
+    assert f"did you mean `{flag}`?" in refused.value.fields["flag"]
+    assert unleash.is_on(flag)
+
+
+@pytest.mark.usefixtures("ready")
+def test_a_flag_that_goes_while_somebody_thinks_is_told_of(
+    harness: Harness, unleash: Flags, database_kind: str
+) -> None:
+    """What was offered lately is good for a while, and the flag is looked up all the same."""
+    flag = f"short-lived-{database_kind}"
+    unleash.create(flag)
+    assert turn_off(harness, flag)[1] is ExecutionStatus.SUCCESS
+    for place in (FLAGS, "/api/admin/archive"):
+        unleash.page.delete(f"{place}/{flag}").raise_for_status()
+    execution, status = turn_off(harness, flag)
     assert status is ExecutionStatus.FAILED
     assert "404" in str(harness.step(execution, "before").error)
