@@ -51,7 +51,9 @@ def _points_of_step(step: Step) -> Iterator[str]:
     if kind.repeats:
         yield from (f"loop:{step.id}:{way}" for way in _ROUNDS)
     elif kind.is_container:
-        yield from (f"branch:{step.id}:{way}" for way in ("then", "else"))
+        yield f"branch:{step.id}:then"
+        if step.with_["if"] is not True:  # as it is of a template, which is always taken
+            yield f"branch:{step.id}:else"
 
 
 def _covered(step: Step, row: StepRunRecord) -> Iterator[str]:

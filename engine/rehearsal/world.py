@@ -21,6 +21,7 @@ from engine.config import settings
 from engine.conversations import Conversation
 from engine.definition import codec, parameter_options
 from engine.definition.model import Runbook
+from engine.option_cache import OptionCache
 from engine.rehearsal.grpc_stubs import StubbedTools
 from engine.rehearsal.stubs import StubbedEgress
 from engine.runtime import Runtime
@@ -183,7 +184,9 @@ def opened() -> Iterator[World]:
             hostclock.keep()
             workspace = people.the_workspace()
         database.use_clock(clock)
-        rt = Runtime(said, workspace.id, lambda _ids: None, OpenChannels(), (Placeholders(),))
+        rt = Runtime(
+            said, workspace.id, lambda _ids: None, OpenChannels(), (Placeholders(),), options=OptionCache(asks=False)
+        )
         yield World(rt, clock, memory.snapshot())
     finally:
         database.use_clock(None)

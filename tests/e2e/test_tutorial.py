@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
         running._extra["PUBLIC_URL"] = running.base
         for path in (ROOT / "runbooks.d").glob("*.yaml"):
             running.runbook(path.stem, path.read_text().replace(DEMO, "TARGET"))
+        shutil.copytree(ROOT / "runbooks.d" / "_templates", running.runbooks / "_templates")
         (running.folder / ".venv").symlink_to(Path(sys.prefix))
         running.up()
         wait_for(lambda: "usergroups.list" in running.calls())

@@ -100,9 +100,10 @@ def know_secrets(harness: Harness, secrets: Mapping[str, str]) -> None:
 
 
 def approve(harness: Harness, targets: Mapping[str, Any], *slugs: str) -> None:
-    """Approve runbooks as they ship, for targets that are on this machine."""
+    """Approve runbooks as they ship, with the templates beside them, for targets that are on this machine."""
     private = {name: {**said, "allow_private": True} for name, said in targets.items()}
     harness.write(_targets_yaml=json.dumps({"targets": private}))
+    shutil.copytree(SHIPPED / "_templates", harness.folder / "_templates", dirs_exist_ok=True)
     report = harness.sync(**{slug: (SHIPPED / f"{slug}.yaml").read_text("utf-8") for slug in slugs})
     assert report.ok, report.problems
     for slug in slugs:

@@ -12,9 +12,11 @@ from zipfile import ZipFile
 
 import aws
 import pytest
-from harness import Harness, Target
+from harness import CAROL, Harness, Target
 from local_server import answer
 
+from engine.orchestration.admission import Wanted
+from engine.runs import live_plans
 from storage.states import ExecutionStatus
 
 pytestmark = pytest.mark.slow
@@ -44,6 +46,22 @@ def test_an_instance_is_restarted(harness: Harness, url: str, instance: str, way
     slug = aws.approved(harness, url, "aws-ec2-restart")
     execution, status = aws.run(harness, slug, instance=instance, way=way)
     assert status is ExecutionStatus.SUCCESS, aws.troubles(harness, execution)
+
+
+def planned_live(harness: Harness, slug: str, **parameters: Any) -> dict[str, str]:
+    plan = live_plans.make(harness.rt, CAROL, Wanted(slug, parameters, trigger="test", reason="An incident"))
+    return {each["step"]: each["live"]["outcome"] for each in plan.every_step() if "live" in each}
+
+
+@pytest.mark.parametrize(("way", "asked"), [("reboot", "reboot"), ("stop-start", "stop")])
+def test_a_dry_run_tells_that_it_would_work_and_does_nothing(
+    harness: Harness, url: str, instance: str, way: str, asked: str
+) -> None:
+    """AWS answers 412 DryRunOperation, and the instance goes on as before."""
+    slug = aws.approved(harness, url, "aws-ec2-restart")
+    assert planned_live(harness, slug, instance=instance, way=way) == {asked: "success"}
+    (found,) = aws.client(url, "ec2").describe_instances(InstanceIds=[instance])["Reservations"]
+    assert found["Instances"][0]["State"]["Name"] == "running"
 
 
 def test_an_instance_that_is_stopped_stays_so(harness: Harness, url: str, instance: str) -> None:

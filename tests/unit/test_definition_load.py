@@ -22,12 +22,13 @@ from engine.access.secret_use import cautions, findings
 from engine.definition import codec, graph, lint
 from engine.definition.durations import parse_duration, show_duration
 from engine.definition.kinds import KINDS
-from engine.definition.load import check_file, examine, load
+from engine.definition.load import check_file, examine, load, must_load
 from engine.definition.model import Concurrency, Retry, Runbook, Step
 from engine.definition.reaches import reaches
 from engine.definition.rehearsals import is_rehearsal
 from engine.definition.rendering import render_with
 from engine.definition.schema import document
+from engine.definition.step_templates import Templates
 from engine.definition.targets import resolved
 from engine.errors import InvalidDefinition
 
@@ -442,13 +443,17 @@ def test_durations_are_shown_as_they_are_read(milliseconds: int) -> None:
     assert parse_duration(show_duration(milliseconds)) == milliseconds
 
 
+def shipped_runbook(path: Path) -> Runbook:
+    """With the templates beside it."""
+    return must_load(path.read_bytes(), path.name, Templates(path.parent)).runbook
+
+
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_shipped_runbooks_are_faultless(path: Path) -> None:
     """Every runbook that ships passes with no warning, in far less than 20 ms, and is named as its file."""
     assert check_file(path) == []
-    source = path.read_bytes()
     start = time.thread_time()
-    assert load(source, path.name).id == path.stem
+    assert shipped_runbook(path).id == path.stem
     assert time.thread_time() - start < 0.1
 
 
@@ -457,7 +462,7 @@ def test_the_secrets_that_ship_are_those_that_are_read() -> None:
     rules, problems = secrets_file.read(ROOT / "runbooks.d" / "_secrets.yaml")
     assert problems == []
     targets = targets_file.read(ROOT / "runbooks.d" / "_targets.yaml", targets_file.ANY)[0] or {}
-    shipped = [resolved(load(path.read_bytes(), path.name), targets) for path in SHIPPED]
+    shipped = [resolved(shipped_runbook(path), targets) for path in SHIPPED]
     found = [each for one in shipped for each in (*findings(one, rules), *cautions(one, rules))]
     assert [each.message for each in found] == []
     assert {name for one in shipped for each in reaches(one) for name in each.secrets} == set(rules.entries)
@@ -465,7 +470,7 @@ def test_the_secrets_that_ship_are_those_that_are_read() -> None:
 
 def test_enough_runbooks_ship() -> None:
     """The folder holds the demo's runbook, four for real services and one of the short form."""
-    loaded = [load(path.read_bytes(), path.name) for path in SHIPPED]
+    loaded = [shipped_runbook(path) for path in SHIPPED]
     assert len(loaded) >= 6
     assert any(each.is_webhook for each in loaded)
 

@@ -121,7 +121,8 @@ def test_what_is_wrong_with_an_answer_is_said_before(step: dict[str, Any], answe
 
 @given(
     st.dictionaries(
-        st.sampled_from(["slot", "side", "by"]), st.integers() | st.sampled_from(["", "3", "left"]) | st.none()
+        st.sampled_from(["slot", "side", "by"]),
+        st.integers(-(2**53), 2**53) | st.sampled_from(["", "3", "left"]) | st.none(),
     )
 )
 def test_check_and_the_engine_agree_about_answers(answers: dict[str, Any]) -> None:

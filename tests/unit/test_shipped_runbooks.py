@@ -34,7 +34,7 @@ def cases(path: Path) -> list[dict[str, Any]]:
 
 def gates(path: Path) -> set[str]:
     steps = yaml.safe_load(path.read_text("utf-8")).get("steps", ())
-    return {step["id"] for step in steps if step["type"] == "approval"}
+    return {step["id"] for step in steps if step.get("type") == "approval"}
 
 
 @every_runbook
