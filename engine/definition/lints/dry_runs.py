@@ -18,14 +18,12 @@ _LATER = frozenset({"steps", "now"})
 
 def findings(runbook: Runbook) -> Iterator[Finding]:
     """Every `dry_run` that is behind a gate in any run, or reads what is never known before the run."""
-    before = gate_graph.before(runbook)
-    for placed in every_step(runbook):
-        for asked in dry_run_of(placed):
-            why = _read_later(asked) or _gate_before(runbook, placed.step, before)
-            if why:
-                yield Finding(
-                    asked.with_path, f"no live plan ever asks this: {why}", at_key=True, rule="unasked-dry-run"
-                )
+    found = [(placed.step, asked) for placed in every_step(runbook) for asked in dry_run_of(placed)]
+    before = gate_graph.before(runbook) if found else {}
+    for step, asked in found:
+        why = _read_later(asked) or _gate_before(runbook, step, before)
+        if why:
+            yield Finding(asked.with_path, f"no live plan ever asks this: {why}", at_key=True, rule="unasked-dry-run")
 
 
 def _read_later(asked: Placed) -> str:
