@@ -103,7 +103,7 @@ def test_a_secret_goes_nowhere_else_by_a_check(harness: Harness, target: Target)
     harness.write(_secrets_yaml="secrets: {canary: {hosts: [vault.internal]}}")
     keys = {"url": "https://vault.internal/", "headers": {"X-Key": "{{ secrets.canary }}"}}
     step = {"id": "go", "type": "http", "with": keys, "dry_run": {"url": target.url("/steal")}}
-    with pytest.raises(AssertionError, match="it may not go to 127.0.0.1"):
+    with pytest.raises(AssertionError, match=r"canary\.hosts.*it may not go to 127"):
         harness.publish(runbook("demo", step))
     assert target.paths() == []
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
 import pytest
-from local_server import LocalServer, answer, serving
 from stage import ALICE, BOB, CAROL, DAVE, GUEST, OSCAR, Stage, ready, shown, stage, wait_for
 from test_doors import Rest
 
@@ -39,30 +38,40 @@ class Service:
     def __init__(self) -> None:
         self.let = threading.Event()
         self.let.set()
-        self.server: LocalServer
+        self.asked = 0
+        service = self
 
-    def behave(self, conn: socket.socket, request: bytes) -> None:
-        self.let.wait(30)
-        answer(b"would scale")(conn, request)
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                service.asked += 1
+                service.let.wait(30)
+                self.send_response(200)
+                self.send_header("Content-Length", "11")
+                self.end_headers()
+                self.wfile.write(b"would scale")
 
-    @property
-    def asked(self) -> int:
-        return len(self.server.requests)
+            def log_message(self, *_: Any) -> None:
+                """Nothing is said on standard error."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.host = f"127.0.0.1:{self.server.server_port}"
 
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     made = Service()
-    with serving(made.behave) as made.server:
-        yield made
+    threading.Thread(target=made.server.serve_forever, daemon=True).start()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
 
 
 @pytest.fixture(scope="module")
 def bot(tmp_path_factory: pytest.TempPathFactory, service: Service) -> Iterator[Stage]:
     folder = tmp_path_factory.mktemp("live")
-    with stage(folder, socket_mode=False, EGRESS_ALLOW=f"127.0.0.1:{service.server.port}") as running:
+    with stage(folder, socket_mode=False, EGRESS_ALLOW=service.host) as running:
         for slug in ("asked", "draft"):
-            text = ASK.replace("SLUG", slug).replace("TARGET", service.server.url(""))
+            text = ASK.replace("SLUG", slug).replace("TARGET", f"http://{service.host}")
             (running.rt.settings.runbooks_dir / f"{slug}.yaml").write_text(text)
         ready(running)
         assert "is approved" in running.say("admin approve asked@1", ALICE)
