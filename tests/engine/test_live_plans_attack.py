@@ -17,7 +17,7 @@ from harness import ALICE, BOB, CAROL, DAVE, Harness, Target, http, runbook
 from local_server import answer, serving, silence
 
 from engine.egress import parse_allow
-from engine.errors import Conflict, EngineError, NotApproved
+from engine.errors import Conflict, NotApproved
 from engine.orchestration.admission import Wanted
 from engine.runs import executions, live_calls, live_plans
 from engine.runs.plan_records import Plan
@@ -119,8 +119,9 @@ def test_the_rules_of_now_say_where_a_checks_secret_goes(harness: Harness, targe
         harness.publish(runbook("demo", call(target, dry_run={"url": other.url("/steal")}, **KEY)))
         harness.write(_secrets_yaml="secrets: {canary: {hosts: [vault.internal]}}")
         harness.sync()
-        with pytest.raises(EngineError, match="canary"):
-            live_plans.make(harness.rt, CAROL, WANTED)
+        refused = told(live_plans.make(harness.rt, CAROL, WANTED))
+        assert refused["outcome"] == "failure"
+        assert "canary" in refused["message"]
         assert (other.requests, target.paths()) == ([], [])
 
 
