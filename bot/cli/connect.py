@@ -100,6 +100,10 @@ class Api:
         """A question whose body is too long for an address; it changes nothing, and so has no key."""
         return self._ask("POST", path, json=body)
 
+    def look_once(self, path: str, body: Json) -> Json:
+        """A question that has others called: where its answer gets lost, it is not asked again by itself."""
+        return self._ask("POST", path, 1, json=body)
+
     def patch(self, path: str, body: Json) -> Json:
         return self._ask("PATCH", path, json=body)
 
@@ -147,16 +151,16 @@ class Api:
         except httpx.TransportError as error:
             raise self._away(error) from error
 
-    def _ask(self, method: str, path: str, **more: Json) -> Json:
-        for tried in range(1, TRIES + 1):
+    def _ask(self, method: str, path: str, tries: int = TRIES, **more: Json) -> Json:
+        for tried in range(1, tries + 1):
             try:
                 answer = self._http.request(method, path, **more)
             except httpx.TransportError as error:
-                if tried == TRIES or isinstance(error, httpx.UnsupportedProtocol):
+                if tried == tries or isinstance(error, httpx.UnsupportedProtocol):
                     raise self._away(error) from error
                 time.sleep(0.2 * 2**tried)
                 continue
-            if answer.status_code in (429, 503) and tried < TRIES and "retry-after" in answer.headers:
+            if answer.status_code in (429, 503) and tried < tries and "retry-after" in answer.headers:
                 time.sleep(min(float(answer.headers["retry-after"]), _WAIT_AT_MOST_S))
                 continue
             if answer.status_code >= 400:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot import plan_text, run_options
-from bot.cli.connect import Refused
+from bot.cli.connect import Api, Refused, Unreachable
 from bot.cli.invocation import Answer, Invocation
 from bot.cli.people_names import Names
 from engine.definition import parameters
@@ -19,8 +19,19 @@ def plan(invocation: Invocation) -> Answer:
     body["parameters"] = parameters.coerce(schema, given)
     if invocation.options.channel:
         body["incident"] = {"channel": invocation.options.channel}
-    found = invocation.api.look(f"runbooks/{slug}/plan", body)
+    found = _made(invocation.api, f"runbooks/{slug}/plan", body)
     return Answer(found, _lines(found))
+
+
+def _made(api: Api, path: str, body: Json) -> Json:
+    """The plan; a live one that gets no answer is not asked for again, since its calls may have been made."""
+    if not body["live"]:
+        return api.look(path, body)
+    try:
+        return api.look_once(path, body)
+    except Unreachable as error:
+        unknown = "Whether the calls in check mode were made is not known; to ask for the plan again makes them again."
+        raise Unreachable(f"{error}. {unknown}") from error
 
 
 def changed(refusal: Refused) -> Answer:

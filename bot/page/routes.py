@@ -17,7 +17,7 @@ from bot import audit_lines
 from bot.api.audit import lines
 from bot.api.caller import ApiContext
 from bot.api.event_feed import AccessTimer
-from bot.page import audit, secrets
+from bot.page import audit, plans, secrets
 from bot.page.catalogue import catalogue
 from bot.page.freezes import covering, freezes
 from bot.page.graph_picture import path_of
@@ -67,6 +67,7 @@ class Pages:
             Route("/freezes", self._freezes),
             Route("/secrets", self._secrets),
             Route("/secrets/{secret}", self._secret),
+            Route("/plans/{draft}", self._plan),
             Route("/audit", self._audit),
             Route("/audit/export", self._audit_file),
             *Studio(
@@ -110,6 +111,15 @@ class Pages:
             request, lambda actor: self._page("secret.html", actor, found=secrets.story(self._rt, actor, name))
         )
 
+    async def _plan(self, request: Request) -> Response:
+        proof = request.query_params.get("pass")
+        if proof is not None:
+            return await self._admitted_by_path(request, proof, _ASK_FOR_PLAN)
+        draft = request.path_params["draft"]
+        return await self._answered(
+            request, lambda actor: self._page("plan.html", actor, found=plans.found(self._rt, actor, draft))
+        )
+
     async def _audit(self, request: Request) -> Response:
         asked = dict(request.query_params)
         return await self._answered(
@@ -141,11 +151,14 @@ class Pages:
         return self._with_cookie(request, admitted, f"/executions/{execution_id}")
 
     async def _admitted_to_studio(self, request: Request, proof: str) -> Response:
-        """As `_admitted`, for a link into the studio."""
+        return await self._admitted_by_path(request, proof, _ASK_FOR_STUDIO)
+
+    async def _admitted_by_path(self, request: Request, proof: str, advice: str) -> Response:
+        """As `_admitted`, for a link to what is no run."""
         path = request.url.path.strip("/")
         admitted = verify(self._key, Purpose.LINK, proof, int(time.time()))
         if admitted is None or admitted.execution_id != path:
-            return _trouble(403, "This link has expired, or something of it is missing.", _ASK_FOR_STUDIO)
+            return _trouble(403, "This link has expired, or something of it is missing.", advice)
         try:
             actor = await self._identified(admitted.person)
             await self._context.in_reader_thread(authorise, self._rt, actor, Action.VIEW, None)
@@ -249,6 +262,7 @@ _MENU = (
 _STATUS = {NotAuthenticated: 401, NotFound: 404, NotAllowed: 403}
 _ASK_AGAIN = "In Slack, press “Open its page” on the card of a run, and follow the link that only you are shown."
 
+_ASK_FOR_PLAN = "In Slack, type `/runbook plan ID`, and follow the link that only you are shown."
 _ASK_FOR_STUDIO = "In Slack, type `/runbook studio`, and follow the link that only you are shown."
 
 

@@ -29,7 +29,7 @@ class Purpose(StrEnum):
 class Pass:
     """Who may look at which run, until when in epoch seconds. What they may see of it is still the engine's to say.
 
-    A link into the studio has its path in the place of the run's id.
+    A link into the studio or to a plan has its path in the place of the run's id.
     """
 
     person: str
@@ -59,7 +59,15 @@ def link(base: str, key: bytes, person: str, execution_id: str) -> str:
 
 def studio_link(base: str, key: bytes, person: str, slug: str) -> str:
     """The address by which this person may open the studio, with this runbook in it unless `slug` is ""."""
-    path = f"studio/{slug}" if slug else "studio"
+    return _path_link(base, key, person, f"studio/{slug}" if slug else "studio")
+
+
+def plan_link(base: str, key: bytes, person: str, draft: int) -> str:
+    """The address by which this person may see what they have a plan of, under the id of its draft."""
+    return _path_link(base, key, person, f"plans/{draft}")
+
+
+def _path_link(base: str, key: bytes, person: str, path: str) -> str:
     proof = sign(key, Purpose.LINK, Pass(person, path, int(time.time()) + LINK_S))
     return f"{base.rstrip('/')}/{path}?pass={proof}"
 

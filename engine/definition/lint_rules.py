@@ -39,6 +39,7 @@ RULES: Mapping[str, LintRule] = {
     "single-poll": LintRule("A poll has time for one call only."),
     "slot-held-while-waiting": LintRule("A gate or wait holds the only slot of a concurrency group."),
     "tolerated-gate": LintRule("A failure is to be tolerated that may be a refused gate."),
+    "unasked-dry-run": LintRule("No live plan ever asks what a `dry_run` says."),
     "undo-without-idempotency": LintRule("An undo stops for a person when its outcome is not seen."),
     "ungated-risk": LintRule("A runbook of high risk changes something before anybody decides."),
     "unknown-output": LintRule("An output is read that the kind of step does not give."),

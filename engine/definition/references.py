@@ -25,7 +25,7 @@ FACTS: Mapping[str, tuple[str, ...]] = {
 
 _END, _ERROR = ("status", "error"), ("code", "message")
 """What says how a step ended, and what an error has."""
-_BEFORE_START = ("workspace", "team", "requester", "reason")
+BEFORE_START = ("workspace", "team", "requester", "reason")
 """What is known of an execution before it starts."""
 _SECRET_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _SECRETS_STAND = "secrets may stand in a call's headers, query, auth and body only"
@@ -88,7 +88,7 @@ def reference_faults(chains: frozenset[tuple[str, ...]], scope: Scope) -> Iterat
                 yield from _parameter_faults(chain, scope)
             case "steps":
                 yield from _step_faults(chain, scope)
-            case "execution" if not scope.started and chain[1:2] and chain[1] not in _BEFORE_START:
+            case "execution" if not scope.started and chain[1:2] and chain[1] not in BEFORE_START:
                 yield f"`execution.{chain[1]}` is not there before the run starts"
             case "secrets":
                 yield from _secret_faults(chain, scope)

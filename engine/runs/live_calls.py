@@ -183,8 +183,8 @@ def _told(outcome: Outcome) -> dict[str, Json]:
         word, message = "failure" if isinstance(outcome, Failed) else "unknown", outcome.message
     sent, came = outcome.evidence.request or {}, outcome.evidence.response or {}
     answer = {key: came[key] for key in ("status", "code", "elapsed_ms") if key in came}
-    if came.get("body"):
-        answer["body"] = shortened(str(came["body"]), MOST_SHOWN)
+    if body := came.get("body") or came.get("message"):  # an http answer has the one, that of gRPC the other
+        answer["body"] = shortened(str(body), MOST_SHOWN)
     call = {key: sent[key] for key in ("method", "url", "target", "service") if key in sent}
     return {"outcome": word, "message": message, "call": call, "answer": answer}
 

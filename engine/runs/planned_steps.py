@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from engine.definition.kinds import kind_of
 from engine.definition.kinds.loop import round_names
 from engine.definition.model import Runbook, Step
+from engine.definition.references import BEFORE_START
 from engine.definition.rendering import render_planned
 from engine.errors import EngineError
 from engine.expressions import ExpressionError, holds, render
@@ -23,8 +24,7 @@ MAX_STEPS = 500
 """Steps that one plan shows, rounds and child runs included; rounds beyond that are shown as one that is open."""
 MAX_DEPTH = 8
 _KNOWN = frozenset({"params", "incident", "runbook", "secrets"})
-_KNOWN_FACTS = frozenset({"workspace", "team", "requester", "reason"})
-"""What is known of an execution before there is one."""
+_KNOWN_FACTS = frozenset(BEFORE_START)
 
 Child = Callable[[str, dict[str, Json] | None, int], Json]
 """What a `runbook` step would start: asked with its id, its parameters (None: not known yet) and how deep it is."""

@@ -100,9 +100,9 @@ def looked_at(rt: Runtime, actor: Actor, checked: Checked) -> Looked:
     plan = Plan(
         slug=version.slug, number=version.number, digest=digest_of(version, wanted.parameters, [*parts, group]),
         parameters=rt.redactor().redact_json(wanted.parameters), timeout_ms=runbook.timeout_ms, steps=shown[0],
-        on_failure=shown[1], finally_=shown[2], concurrency=group, destinations=tuple(_destinations(runbook)),
-        warnings=tuple(gate_notifications.foreseen(rt, execution)), reason=wanted.reason,
-        values=wanted.parameters,
+        on_failure=shown[1], finally_=shown[2], concurrency=rt.redactor().redact(group),
+        destinations=tuple(_destinations(runbook)), warnings=tuple(gate_notifications.foreseen(rt, execution)),
+        reason=wanted.reason, values=wanted.parameters,
     )  # fmt: skip
     beside = dict(zip(map(id, _all(parts)), _all(shown), strict=True))
     visited = tuple((step, beside[id(found)], seen) for step, found, seen in planner.visited)

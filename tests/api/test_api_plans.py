@@ -39,7 +39,7 @@ class Asked:
             raise Refused(answer.status_code, answer.json())
         return answer.json()
 
-    look = post
+    look = look_once = post
 
 
 def said(api: Api, line: str) -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -95,3 +96,21 @@ def test_the_pages_of_runs(browser: Browser, deployment: Deployment, scheme: str
         assert found(page) == []
         assert fits(page, PHONE["width"])
     page.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_of_a_plan(browser: Browser, deployment: Deployment, scheme: str) -> None:  # noqa: F811
+    """By the link of its message; nothing on it is cut off, and nothing is too faint."""
+    expect.set_options(timeout=PATIENCE_MS)
+    deployment.command(CAROL, "plan restart service=checkout reason=slow")
+    deployment.said(CAROL, "would do")
+    address = re.findall(r"<(http[^|>]+/plans/[^|>]+)\|", str(deployment.messages(CAROL)))[-1]
+    context = browser.new_context(color_scheme=scheme, viewport=PHONE)  # type: ignore[arg-type]
+    page = context.new_page()
+    page.goto(address)
+    expect(page.locator("h1")).to_have_text("What it would do")
+    expect(page.locator("#main svg .words").first).to_contain_text("would be done")
+    assert page.locator("#main pre").inner_text().startswith("Plan P")
+    assert found(page) == []
+    assert fits(page, PHONE["width"])
+    context.close()

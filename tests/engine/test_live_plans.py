@@ -100,10 +100,10 @@ def test_what_a_secret_may_come_in_is_not_shown(harness: Harness, target: Target
 
 def test_a_secret_goes_nowhere_else_by_a_check(harness: Harness, target: Target) -> None:
     """A version whose check sends a secret to another host than the rules say is not approved."""
-    harness.write(_secrets_yaml="canary: {hosts: [vault.internal]}")
+    harness.write(_secrets_yaml="secrets: {canary: {hosts: [vault.internal]}}")
     keys = {"url": "https://vault.internal/", "headers": {"X-Key": "{{ secrets.canary }}"}}
     step = {"id": "go", "type": "http", "with": keys, "dry_run": {"url": target.url("/steal")}}
-    with pytest.raises((Conflict, AssertionError), match="canary"):
+    with pytest.raises(AssertionError, match=r"canary\.hosts.*it may not go to 127"):
         harness.publish(runbook("demo", step))
     assert target.paths() == []
 

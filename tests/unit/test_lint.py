@@ -96,9 +96,33 @@ def parameters(**properties: Any) -> dict[str, Any]:
     return {"type": "object", "required": list(properties), "properties": properties}
 
 
+def checked(gates: bool = False, **said: Any) -> dict[str, Any]:
+    """A call with a check that goes before gates, or not."""
+    return {**ACT, "dry_run": {"query": {"check": "1"}, **({"before_gates": True} if gates else {}), **said}}
+
+
 SIZE = parameters(size={"enum": ["small", "large"]})
 CASES: list[tuple[str, list[dict[str, Any]], dict[str, Any], list[str]]] = [
     ("a gate first", [GATE, ACT], {}, []),
+    ("a check before the gate", [checked(), GATE, {**ACT, "id": "b"}], {}, []),
+    ("a check behind a gate", [GATE, TELL, checked()], {}, ["unasked-dry-run"]),
+    ("a check that goes before gates", [GATE, checked(gates=True)], {}, []),
+    ("a check behind a gate that may be passed by", [{**GATE, "if": "params.size == 'small'"}, checked()], {"parameters": SIZE}, []),
+    ("a check behind a gate in a branch", [branch("params.size == 'small'", then=[GATE]), checked()], {"parameters": SIZE}, []),
+    ("a check behind a run", [{"id": "run", "type": "runbook", "with": {"id": "other"}}, checked()], {}, ["unasked-dry-run"]),
+    ("a check in a branch behind a gate", [GATE, branch("execution.reason == 'x'", then=[checked()])], {}, ["unasked-dry-run"]),
+    ("a check in a loop with a gate", [loop("index < 3", checked(), GATE)], {}, ["unasked-dry-run"]),
+    ("a check beside a gate", [{**GATE, "needs": []}, {**checked(), "needs": []}], {}, ["gate-behind-effect"]),
+    ("a check that reads a step", [LOOK, checked(query={"n": "{{ steps.look.outputs.status }}"})], {}, ["unasked-dry-run"]),
+    ("a check of a call that reads a step", [LOOK, {**checked(), "with": {**ACT["with"], "headers": {"X-N": "{{ steps.look.outputs.status }}"}}}], {}, ["unasked-dry-run"]),
+    ("a check that says what its call reads", [LOOK, {**checked(headers={"x-n": "1"}), "with": {**ACT["with"], "headers": {"X-N": "{{ steps.look.outputs.status }}"}}}], {}, []),
+    ("a check that expects what a step came to", [LOOK, checked(expect="response.status == steps.look.outputs.status")], {}, ["unasked-dry-run"]),
+    ("a check that expects", [checked(expect="response.status == 412 and 'DryRun' in response.text")], {}, []),
+    ("a check that reads the moment", [checked(query={"at": "{{ now }}"})], {}, ["unasked-dry-run"]),
+    ("a check that reads the run's id", [checked(query={"run": "{{ execution.id }}"})], {}, ["unasked-dry-run"]),
+    ("a check that reads who asks", [checked(query={"by": "{{ execution.requester }}"})], {}, []),
+    ("a parameter in a check alone", [checked(query={"size": "{{ params.size }}"})], {"parameters": SIZE}, []),
+    ("a parameter that a check says away", [{**checked(headers={"x-n": "1"}), "with": {**ACT["with"], "headers": {"X-N": "{{ params.size }}"}}}], {"parameters": SIZE}, []),
     ("a gate between", [ACT, GATE, {**ACT, "id": "b"}], {}, []),
     ("a gate whose refusal undoes", [{**ACT, "undo": {"type": "http", "with": {"method": "PUT", "url": "https://h.example"}}}, GATE], {}, []),
     ("a gate whose refusal mends", [ACT, GATE], {"on_failure": [{**ACT, "id": "b"}]}, []),

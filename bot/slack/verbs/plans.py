@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bot import run_options
+from bot.page import signed_links
 from bot.slack.app_context import AppContext
 from bot.slack.ids import Action, PlanRef, decode
 from bot.slack.reply import Reply, ReplyTo
@@ -15,10 +16,10 @@ from bot.slack.views import plans as views
 from bot.slack.views.parts import Message, said
 from bot.slack.views.text import code
 from engine.catalog import catalog
+from engine.config.settings import secret_key
 from engine.definition import parameters
 from engine.orchestration.admission import Wanted
-from engine.runs import form_drafts, live_calls, live_plans, plans
-from engine.runs.form_drafts import Draft
+from engine.runs import form_drafts, kept_plans, live_calls, live_plans, plans
 from engine.runs.plan_records import Plan, PlanChanged
 
 
@@ -30,7 +31,8 @@ def plan(invocation: Invocation) -> Message:
     given, reason, live = run_options.read_plan(invocation.command, schema)
     values = parameters.coerce(schema, given)
     wanted = _wanted(slug, number, values, reason, reply_to.channel, reply_to.channel_name)
-    return _shown(ctx, reply_to, (live_plans.make if live else plans.make)(ctx.rt, actor, wanted), ())
+    made = (live_plans.make if live else plans.make)(ctx.rt, actor, wanted)
+    return _shown(ctx, reply_to, wanted, made, ())
 
 
 def is_live(invocation: Invocation) -> bool:
@@ -60,7 +62,7 @@ def click(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
         accepted = plans.request(ctx.rt, actor, wanted, ref.digest, key=f"plan-{ref.draft}")
     except PlanChanged as changed:
         now = plans.make(ctx.rt, actor, wanted)
-        reply.instead(_shown(ctx, reply.reply_to, now, changed.changes, ref.channel, ref.channel_name))
+        reply.instead(_shown(ctx, reply.reply_to, wanted, now, changed.changes, ref.channel, ref.channel_name))
         return
     reply.instead(running.started(ctx, accepted, ref.channel))
 
@@ -90,7 +92,7 @@ def run_planned(invocation: Invocation) -> Message:
             ctx.rt, actor, wanted, asked.plan, force=asked.force, reuse_within_ms=asked.reuse_within_ms
         )
     except PlanChanged as changed:
-        return _shown(ctx, reply_to, plans.make(ctx.rt, actor, wanted), changed.changes)
+        return _shown(ctx, reply_to, wanted, plans.make(ctx.rt, actor, wanted), changed.changes)
     return running.started(ctx, accepted, reply_to.channel)
 
 
@@ -102,16 +104,28 @@ def _wanted(
 
 
 def _shown(
-    ctx: AppContext, reply_to: ReplyTo, made: Plan, changes: tuple[str, ...], channel: str = "", name: str = ""
+    ctx: AppContext,
+    reply_to: ReplyTo,
+    wanted: Wanted,
+    made: Plan,
+    changes: tuple[str, ...],
+    channel: str = "",
+    name: str = "",
 ) -> Message:
-    """The plan as a message to one person, with a file in their messages where it is long."""
+    """The plan as a message to one person, with a file in their messages where it is long, and a link to its page."""
     channel, name = channel or reply_to.channel, name or reply_to.channel_name
     file = ""
     if views.is_long(made):
         whole = views.text(made).encode("utf-8", "replace")
         file = shared(ctx, reply_to, f"plan-{made.slug}.txt", f"The plan of {made.slug}", whole).text
-    ref = None
-    if not made.obstacles:
-        draft = form_drafts.keep(ctx.rt, reply_to.user, Draft(dict(made.values), made.reason))
-        ref = PlanRef(made.slug, made.number, channel, name, draft, made.digest)
-    return views.plan_view(made, ref, changes=changes, file=file)
+    draft = kept_plans.keep(ctx.rt, reply_to.user, wanted, made)
+    ref = None if made.obstacles else PlanRef(made.slug, made.number, channel, name, draft, made.digest)
+    return views.plan_view(made, ref, changes=changes, file=file, page=_page(ctx, reply_to.user, draft))
+
+
+def _page(ctx: AppContext, person: str, draft: int) -> str:
+    """The address of the plan's page, "" where there are no pages."""
+    settings = ctx.rt.settings
+    if settings.public_url is None:
+        return ""
+    return signed_links.plan_link(settings.public_url, secret_key(settings), person, draft)

@@ -9,7 +9,7 @@ from slack_sdk.models.blocks import Block
 from bot import plan_text
 from bot.slack.ids import Action, PlanRef
 from bot.slack.views.parts import Message, actions, button, confirm, context, message, section
-from bot.slack.views.text import code, code_block, inline, pieces
+from bot.slack.views.text import code, code_block, inline, link, pieces
 from bot.slack.views.why import people
 from engine.runs.plan_records import Obstacle, Plan
 
@@ -17,6 +17,7 @@ _PIECE = 2_500
 _PIECES = 3
 """Characters in one block of a plan, and blocks of it in one message; what is longer is a file, too."""
 _OBSTACLES = 5
+_GOOD_FOR = "The link is good for 15 minutes, the page for an hour."
 
 
 def is_long(plan: Plan) -> bool:
@@ -29,10 +30,13 @@ def text(plan: Plan) -> str:
     return "\n".join(plan_text.lines(plan.as_json()))
 
 
-def plan_view(plan: Plan, ref: PlanRef | None, *, changes: Iterable[str] = (), file: str = "") -> Message:
+def plan_view(
+    plan: Plan, ref: PlanRef | None, *, changes: Iterable[str] = (), file: str = "", page: str = ""
+) -> Message:
     """The plan with its Run button, which is there where `ref` is given and nothing is in the way.
 
-    `changes` are what differs from the plan before it, and `file` says where the whole of a long one is.
+    `changes` are what differs from the plan before it, `file` says where the whole of a long one is, and `page` is
+    the address of its page for this person alone.
     """
     title = f"What {code(f'{plan.slug}@{plan.number}')} would do. Nothing was done."
     if any(count for word, count in (plan.live or {}).items() if word != "not_called"):
@@ -48,6 +52,8 @@ def plan_view(plan: Plan, ref: PlanRef | None, *, changes: Iterable[str] = (), f
     blocks += [section(_in_the_way(each)) for each in plan.obstacles[:_OBSTACLES]]
     if file:
         blocks.append(context(file))
+    if page:
+        blocks.append(context(f"{link(page, 'Read it on a page, with its picture')}: yours alone. {_GOOD_FOR}"))
     if ref is not None and not plan.obstacles:
         sure = confirm("Run this?", "It starts at once, exactly as it is shown here.", "Run")
         blocks += actions([button("Run exactly this", Action.RUN_PLAN, ref, "primary", sure)])

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from jinja2 import nodes
 
 from engine.definition.model import Runbook
-from engine.definition.placed import every_step, readers
+from engine.definition.placed import dry_run_of, every_step, readers
 from engine.definition.schema import Finding, Path
 from engine.expressions import has_template, references
 from engine.expressions.conditions import sources
@@ -34,7 +34,7 @@ def findings(runbook: Runbook) -> Iterator[Finding]:
 def _unused(runbook: Runbook) -> Iterator[Finding]:
     chains = set(references(dict(runbook.outputs)))
     chains |= references(runbook.concurrency.group) if runbook.concurrency else set()
-    for placed in every_step(runbook):
+    for placed in (each for step in every_step(runbook) for each in (step, *dry_run_of(step))):
         for _, value, is_condition in readers(placed):
             chains |= references(value, "expression" if is_condition else "template")
     if ("params",) in chains:
