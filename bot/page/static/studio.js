@@ -90,6 +90,7 @@ function changed() {
 /** The editor in the place of a field of the form, which it keeps up. */
 function editing(field, place, plain, { label, height }) {
   const host = document.getElementById(place);
+  host.hidden = false;
   const made = editor(host, field.value, {
     name: field.name, label, height, ask, save: () => tell("save"),
     changed(now) {
@@ -97,7 +98,6 @@ function editing(field, place, plain, { label, height }) {
       changed();
     },
   });
-  host.hidden = false;
   document.getElementById(plain).hidden = true;
   return made;
 }

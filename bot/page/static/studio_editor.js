@@ -34,6 +34,8 @@ const LOOK = EditorView.theme({
   ".cm-lint-marker-warning::before": { content: '"!"', color: "var(--wait)" },
   ".cm-lintRange-error": { backgroundImage: "none", textDecoration: "underline wavy var(--bad)" },
   ".cm-lintRange-warning": { backgroundImage: "none", textDecoration: "underline wavy var(--wait)" },
+  // Where there is no room beside the list, what a key means would cover it.
+  "@media (max-width: 40rem)": { ".cm-tooltip.cm-completionInfo": { display: "none" } },
   ".cm-diagnosticSource": { opacity: "1", color: "var(--soft)" },
 });
 
