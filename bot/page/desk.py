@@ -128,7 +128,10 @@ def _came_to(rt: Runtime, shown: RunbookRecord | None) -> tuple[str, ...]:
         return ()
     version = catalog.version(rt, shown.slug)
     kept = kept_rehearsals.of_version(rt, version)
-    return tuple(rehearsal_words.lines(kept.result, kept_rehearsals.path_changes(rt, version))) if kept else ()
+    if kept is None:
+        return ()
+    changed, outdated = kept_rehearsals.path_changes(rt, version), kept_rehearsals.outdated_by(rt, version)
+    return tuple(rehearsal_words.lines(kept.result, changed, outdated))
 
 
 def source(rt: Runtime, shown: RunbookRecord) -> str:

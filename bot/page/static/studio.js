@@ -71,8 +71,9 @@ function marks() {
   cases.mark(found("rehearsal-problems"));
 }
 
+/** The problems of a list that have their place in the text beside it. */
 function found(list) {
-  return [...document.querySelectorAll(`#${list} li`)].map((each) => ({
+  return [...document.querySelectorAll(`#${list} li[data-line]`)].map((each) => ({
     line: Number(each.dataset.line),
     column: Number(each.dataset.column),
     severity: each.dataset.severity,
