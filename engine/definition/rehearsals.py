@@ -101,6 +101,9 @@ def check_file(path: FilePath) -> list[Problem]:
     runbook_path = runbook_of(path)
     try:
         source = regular_files.read(path, MAX_BYTES + 1)
+    except FileNotFoundError:
+        wanted = runbook_path.name if runbook_path.exists() else "a runbook, and there is none of that name either"
+        return [Problem(str(path), 1, 1, f"there is no such file: it would hold the `cases` that rehearse {wanted}")]
     except (OSError, ValueError) as error:
         return [Problem(str(path), 1, 1, f"the file cannot be read: {_reason(error)}")]
     try:
