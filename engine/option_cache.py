@@ -63,13 +63,9 @@ class _Kept:
 
 
 class OptionCache:
-    """Thread-safe. A question that is under way is asked once, whoever wants its answer.
+    """Thread-safe. A question that is under way is asked once, whoever wants its answer."""
 
-    One that never `asks` is for rehearsals, which call nobody: what a case says is taken as offered.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic, *, asks: bool = True) -> None:
-        self.asks = asks
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._kept: OrderedDict[Key, _Kept] = OrderedDict()
@@ -87,8 +83,6 @@ class OptionCache:
         `question` raises `Unavailable`. Who is `patient` asks also where a system has just failed or many wait: a start
         is decided by what is true now. An answer that another one waits for is waited for `within_s`.
         """
-        if not self.asks:
-            return Offered(trouble="nobody is asked in a rehearsal")
         with self._lock:
             kept = self._kept.get(key)
             if kept is not None and self._clock() - kept.at < cache_ms / 1000:

@@ -31,7 +31,7 @@ class Runtime:
     conversations: Conversations = field(default_factory=NoSlack)
     sources: tuple[Source, ...] = field(default=(), repr=False, compare=False)
     uses: Uses = field(default_factory=Uses, repr=False, compare=False)
-    options: OptionCache = field(default_factory=OptionCache, repr=False, compare=False)
+    options: OptionCache = field(default_factory=OptionCache, init=False, repr=False, compare=False)
     _redactor: Redactor = field(default_factory=Redactor, init=False, repr=False, compare=False)
     received: ReceivedSecrets = field(default_factory=ReceivedSecrets, init=False, repr=False, compare=False)
 

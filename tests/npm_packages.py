@@ -19,7 +19,7 @@ def installed(here: Path, name: str) -> Path:
     if npm is None or shutil.which("node") is None:
         pytest.skip("there is no npm on this machine")
     digest = hashlib.sha256(b"".join((here / each).read_bytes() for each in _LISTS)).hexdigest()[:16]
-    folder = Path(__file__).parents[1] / "var" / f"{name}-{digest}"
+    folder = Path(__file__).parents[1] / "var" / f"npm-{here.name}-{digest}"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

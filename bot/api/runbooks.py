@@ -125,8 +125,7 @@ def delete_runbook(
 def approve_runbook(caller: AuthenticatedCaller, runbook: str, what: models.Approve) -> models.ApprovedVersion:
     """Let the newest version run, which has to be named. Never one's own edit; a DRAFT while `missing` says so."""
     found = seen(caller, runbook)
-    number = what.version or found.current_number
-    done = version_approval.approve(caller.rt, caller.actor, found.slug, number, what.digest)
+    done = version_approval.approve(caller.rt, caller.actor, found.slug, what.version, what.digest)
     return models.ApprovedVersion.of_approval(renewals.approval(caller.rt, done))
 
 
@@ -134,8 +133,7 @@ def approve_runbook(caller: AuthenticatedCaller, runbook: str, what: models.Appr
 def renew_runbook(caller: AuthenticatedCaller, runbook: str, what: models.Approve) -> models.ApprovedVersion:
     """Approve once more, for as long again, the version that runs, whose approval ends soon or has ended."""
     slug = seen(caller, runbook).slug
-    number = what.version or version_approval.renewable(caller.rt, slug).number
-    done, quorum = version_approval.renew(caller.rt, caller.actor, slug, number, what.digest)
+    done, quorum = version_approval.renew(caller.rt, caller.actor, slug, what.version, what.digest)
     return models.ApprovedVersion.of_approval(replace(renewals.approval(caller.rt, done), quorum=quorum))
 
 
@@ -248,7 +246,8 @@ def _reaches(rt: Runtime, found: VersionRecord) -> list[models.Reach]:
 
 
 def _rehearsal(caller: Caller, found: VersionRecord) -> models.Rehearsal | None:
-    return models.Rehearsal.of(rehearsals.of_version(caller.rt, found), rehearsals.path_changes(caller.rt, found))
+    changed, outdated = rehearsals.path_changes(caller.rt, found), rehearsals.outdated_by(caller.rt, found)
+    return models.Rehearsal.of(rehearsals.of_version(caller.rt, found), changed, outdated)
 
 
 def _source(written: models.Written) -> str:

@@ -49,7 +49,8 @@ def runbook_lines(runbook: Mapping[str, Json], version: Mapping[str, Json]) -> I
 def rehearsal_lines(rehearsal: Mapping[str, Json] | None) -> Iterator[str]:
     """What the rehearsal of a version came to, if it has one."""
     if rehearsal is not None:
-        yield from (f"  rehearsed: {line}" for line in rehearsal_words.lines(rehearsal, rehearsal["changed"]))
+        told = rehearsal_words.lines(rehearsal, rehearsal["changed"], rehearsal["outdated"])
+        yield from (f"  rehearsed: {line}" for line in told)
 
 
 def reaches_lines(reaches: list[Mapping[str, Json]]) -> Iterator[str]:

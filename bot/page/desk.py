@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from html import unescape
 from typing import Any
 
+from bot import rehearsal_words
 from bot.page.graph_picture import Drawing, drawings
 from bot.slack.ids import RunForm
 from bot.slack.views import form
 from engine.access.policy import Action, Actor, Draft, ruled
 from engine.catalog import authoring, catalog
+from engine.catalog import rehearsals as kept_rehearsals
 from engine.catalog.checking import checked, target_names
+from engine.definition import rehearsals
 from engine.definition.completion import Names
 from engine.definition.expanded_text import as_written
 from engine.definition.model import Runbook
@@ -68,6 +71,9 @@ class Part:
 class Desk:
     """A text and what is to be said of it. `runbook` is None while the text has a mistake.
 
+    `came_to` says what the rehearsal of the newest version that is kept came to, for whoever approves it.
+    `rehearsal_problems` are those of the rehearsal; they need a runbook to be known.
+
     `was` is what the runbook was as the text was taken from it, "" for a new one; `file` is where it comes from, if it
     comes from a file. `why_not` says why it cannot be saved here, "" where it can.
     """
@@ -77,8 +83,10 @@ class Desk:
     file: str
     text: str
     rehearsal: str
+    came_to: tuple[str, ...]
     runbook: Runbook | None
     problems: tuple[Problem, ...]
+    rehearsal_problems: tuple[Problem, ...]
     parts: tuple[Drawing, ...]
     forms: tuple[Part, ...]
     why_not: str
@@ -99,12 +107,31 @@ def laid_out(rt: Runtime, actor: Actor, shown: RunbookRecord | None, was: str, t
         file=(shown.source_path or "") if shown else "",
         text=text,
         rehearsal=rehearsal,
+        came_to=_came_to(rt, shown),
         runbook=found.runbook,
         problems=(*found.problems, *found.warnings),
+        rehearsal_problems=_of_rehearsal(found.runbook, rehearsal),
         parts=parts,
         forms=tuple(_forms(found.runbook)) if found.runbook else (),
         why_not=_why_not(rt, actor, shown, found.runbook),
     )
+
+
+def _of_rehearsal(runbook: Runbook | None, rehearsal: str) -> tuple[Problem, ...]:
+    if runbook is None or not rehearsal.strip():
+        return ()
+    return rehearsals.load(rehearsal.encode("utf-8", "surrogatepass"), "rehearsal", runbook).problems
+
+
+def _came_to(rt: Runtime, shown: RunbookRecord | None) -> tuple[str, ...]:
+    if shown is None:
+        return ()
+    version = catalog.version(rt, shown.slug)
+    kept = kept_rehearsals.of_version(rt, version)
+    if kept is None:
+        return ()
+    changed, outdated = kept_rehearsals.path_changes(rt, version), kept_rehearsals.outdated_by(rt, version)
+    return tuple(rehearsal_words.lines(kept.result, changed, outdated))
 
 
 def source(rt: Runtime, shown: RunbookRecord) -> str:

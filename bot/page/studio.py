@@ -18,6 +18,7 @@ from bot.page.desk import Desk
 from bot.serving.headers import HEADERS
 from engine.access.policy import Action, Actor, authorise
 from engine.catalog import authoring, walking
+from engine.definition import rehearsal_completion
 from engine.definition.completion import complete, meaning
 from engine.errors import Conflict, EngineError, InvalidDefinition, InvalidParameters, NotAllowed, Stale
 from engine.queries import visibility
@@ -135,8 +136,11 @@ class Studio:
     def _completed(
         self, _request: Request, actor: Actor, fields: Mapping[str, str], _shown: RunbookRecord | None
     ) -> Response:
-        names = desk.names(self._rt, actor)
-        found = complete(fields.get("text", ""), _number(fields, "row"), fields.get("before", ""), names)
+        row, before = _number(fields, "row"), fields.get("before", "")
+        if _is_rehearsal(fields):
+            found = rehearsal_completion.complete(fields.get("rehearsal", ""), row, before, fields.get("text", ""))
+        else:
+            found = complete(fields.get("text", ""), row, before, desk.names(self._rt, actor))
         said = [{"label": each.label, "puts": each.puts, "sort": each.sort, "meaning": each.meaning}
                 for each in found.suggestions]  # fmt: skip
         return JSONResponse({"replaces": found.replaces, "suggestions": said}, headers=dict(HEADERS))
@@ -144,7 +148,11 @@ class Studio:
     def _explained(
         self, _request: Request, _actor: Actor, fields: Mapping[str, str], _shown: RunbookRecord | None
     ) -> Response:
-        said = meaning(fields.get("text", ""), _number(fields, "row"), _number(fields, "column"))
+        row, column = _number(fields, "row"), _number(fields, "column")
+        if _is_rehearsal(fields):
+            said = rehearsal_completion.meaning(fields.get("rehearsal", ""), row, column)
+        else:
+            said = meaning(fields.get("text", ""), row, column)
         return JSONResponse({"meaning": said}, headers=dict(HEADERS))
 
     def _saved(
@@ -194,6 +202,8 @@ class Studio:
         laid = self._laid(actor, fields, shown)
         if laid.runbook is None:
             return self._page(request, actor, laid, Told("Not rehearsed: the text has mistakes. See to them first."))
+        if laid.rehearsal_problems:
+            return self._page(request, actor, laid, Told("Not rehearsed: the cases have mistakes. See to them first."))
         try:
             walk = walking.walked(self._rt, actor, laid.runbook, laid.rehearsal)
         except Conflict as error:
@@ -219,6 +229,14 @@ def _number(fields: Mapping[str, str], name: str) -> int:
     if not (said.isascii() and said.isdigit() and len(said) < 8):
         raise InvalidParameters({name: "must be a whole number from 0"})
     return int(said)
+
+
+def _is_rehearsal(fields: Mapping[str, str]) -> bool:
+    """Whether it is the rehearsal that is asked about, and not the runbook's text."""
+    said = fields.get("field", "text")
+    if said not in ("text", "rehearsal"):
+        raise InvalidParameters({"field": "say text or rehearsal"})
+    return said == "rehearsal"
 
 
 def _as_json(value: Json) -> str:

@@ -56,7 +56,7 @@ def update(
     """A new version of a runbook. `was` is its `tag` as the author saw it; without `rehearsal` it keeps the one it has.
 
     A rehearsal belongs to its version as the text does: another one makes another version, of the same digest, so that
-    what was approved is what was played for whoever looked.
+    what was approved is what was played for whoever looked. So does the same one once it is outdated.
 
     Raises `InvalidDefinition`, `NotAllowed`, `Conflict` for one that comes from a file, and `Stale`.
     """
@@ -72,6 +72,7 @@ def update(
     had = stored_rehearsal.of_version(before)
     wanted = had if rehearsal is None else rehearsal
     same = before.digest == codec.digest(codec.canonical(definition)) and wanted.strip() == had.strip()
+    same = same and not stored_rehearsal.outdated_by(rt, before)
     played = None if same else stored_rehearsal.play(rt, actor, definition, wanted)
     with acting(rt, actor, Action.EDIT, Draft(definition.id, definition.team)):
         database.one_at_a_time("sync")
@@ -125,7 +126,7 @@ def must_be_ours(runbook: RunbookRecord) -> None:
 
 def _read(rt: Runtime, source: str) -> Loaded:
     text = as_written(source).encode("utf-8", "surrogatepass")
-    return must_load(text, "definition", Templates(rt.settings.runbooks_dir))
+    return must_load(text, "definition", Templates(rt.settings.runbooks_dir, named=""))
 
 
 def _unchanged(rt: Runtime, actor: Actor, shown: RunbookRecord, was: str | None) -> None:

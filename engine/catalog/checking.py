@@ -31,7 +31,7 @@ def checked(rt: Runtime, text: str, shown: RunbookRecord | None) -> Examined:
         yield from secret_use.cautions(targets.resolved(runbook, known), rules)
         yield from unknown_team.cautions(runbook, teams)
 
-    templates = Templates(rt.settings.runbooks_dir)
+    templates = Templates(rt.settings.runbooks_dir, named="")
     name = shown.source_path or f"{shown.slug}.yaml" if shown else "runbook.yaml"
     return examine(text.encode("utf-8", "surrogatepass"), name, refused, cautions, templates=templates)
 

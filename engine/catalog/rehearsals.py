@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 
+from engine.catalog import stored_rehearsal
 from engine.errors import Conflict
 from engine.runtime import Runtime
 from storage import database, runbooks, version_approvals, version_rehearsals
@@ -31,15 +32,19 @@ def must_have_passed(rt: Runtime, found: VersionRecord) -> None:
 def lacking(rt: Runtime, found: VersionRecord) -> str:
     """What keeps a version from being approved, and what to do, where a rehearsal is required; else "".
 
-    What was of higher risk when it was last approved needs one, too, to become of less.
+    A result that is older than a change of what it was played with counts for nothing. What was of higher risk when it
+    was last approved needs one, too, to become of less.
     """
     with database.reading():
         before = version_approvals.approved_before(found, rt.workspace_id)
         kept = version_rehearsals.of_version(found.id)
     risk = max(_RISKS.index(each.definition.get("risk", "low")) for each in (found, before) if each is not None)
-    if risk < _FROM[rt.settings.require_rehearsal] or (kept is not None and kept.passed):
+    if risk < _FROM[rt.settings.require_rehearsal]:
         return ""
-    why = _why_not(kept) if kept is not None else f"it has none: {_where(found)}"
+    outdated = stored_rehearsal.outdated_by(rt, found)
+    if kept is not None and kept.passed and not outdated:
+        return ""
+    why = _why_not(kept, outdated) if kept is not None else f"it has none: {_where(found)}"
     name = f"{found.slug}@{found.number}"
     return f"{name} is not approved without a rehearsal that passes (REQUIRE_REHEARSAL), and {why}"
 
@@ -53,7 +58,9 @@ def _where(found: VersionRecord) -> str:
     return f"write {stem}.rehearsal.{suffix} beside {runbook.source_path}, and sync."
 
 
-def _why_not(kept: RehearsalRecord) -> str:
+def _why_not(kept: RehearsalRecord, outdated: Sequence[str]) -> str:
+    if outdated:
+        return f"it was played before {' and '.join(outdated)} changed. Save it again, and it is played anew."
     result = kept.result
     failed = [each["name"] for each in result["cases"] if each["failures"]]
     named = ", ".join(f"“{each}”" for each in failed[:_NAMED]) + (" …" if len(failed) > _NAMED else "")
@@ -63,6 +70,11 @@ def _why_not(kept: RehearsalRecord) -> str:
     if kept.source is not None:
         return f"{broken}. The studio says why; mend it and save it again."
     return f"{broken}. `runbook rehearse {result['file']}` says why; mend it and sync."
+
+
+def outdated_by(rt: Runtime, found: VersionRecord) -> list[str]:
+    """What has changed since the version's rehearsal was played, so that it counts no more; in words."""
+    return stored_rehearsal.outdated_by(rt, found)
 
 
 def path_changes(rt: Runtime, found: VersionRecord) -> list[str]:

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 from engine.access.policy import Action, Actor, verdict
 from engine.catalog import approved_targets, catalog
+from engine.definition import codec
 from engine.definition.kinds import kind_of
 from engine.definition.model import Runbook
 from engine.runtime import Runtime
-from storage import database
+from storage import database, runbooks
 
 
 def with_started(rt: Runtime, actor: Actor, runbook: Runbook) -> Mapping[str, Runbook]:
@@ -23,6 +24,17 @@ def with_started(rt: Runtime, actor: Actor, runbook: Runbook) -> Mapping[str, Ru
                 found[slug] = _as_now(rt, started)
                 left.append(started)
     return found
+
+
+def digest_now(rt: Runtime, slug: str, version_id: int | None = None) -> str:
+    """The digest of a runbook's newest version, or of this one, with its targets as they are now; "" if it is gone."""
+    with database.reading():
+        record = runbooks.find(rt.workspace_id, slug)
+        if record is None:
+            return ""
+        newest = runbooks.version(record.id, record.current_number)
+        known = version_id or (newest.id if newest else None)
+        return codec.digest(codec.canonical(_as_now(rt, catalog.definition_of(known)))) if known else ""
 
 
 def _as_now(rt: Runtime, runbook: Runbook) -> Runbook:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from engine.access.policy import Actor
 from engine.catalog import rehearsing, started_runbooks
+from engine.definition import codec
 from engine.definition.load import MAX_BYTES
 from engine.definition.model import Runbook
 from engine.errors import Conflict, InvalidParameters
@@ -55,7 +56,26 @@ def play(rt: Runtime, actor: Actor, runbook: Runbook, source: str) -> Played | N
         result = rehearsing.play_one(FILE, runbook.id, source, known, LIMIT_S)
     finally:
         _ONE.release()
+    result["played_with"] = {slug: codec.digest(codec.canonical(each)) for slug, each in known.items()}
     return Played(source, "sha256:" + hashlib.sha256(data).hexdigest(), result)
+
+
+def outdated_by(rt: Runtime, found: VersionRecord) -> list[str]:
+    """What has changed since the rehearsal that is kept with a version was played: its targets, or what it starts.
+
+    A rehearsal beside a file is played again by the sync that brings such a change, so nothing is said of it.
+    """
+    with database.reading():
+        kept = version_rehearsals.of_version(found.id)
+    if kept is None or kept.source is None:
+        return []
+    with_ = kept.result.get("played_with", {found.slug: ""})
+    changed = [slug for slug, digest in with_.items() if _digest_now(rt, found, slug) != digest]
+    return ["what its targets stand for" if slug == found.slug else f"`{slug}`" for slug in changed]
+
+
+def _digest_now(rt: Runtime, found: VersionRecord, slug: str) -> str:
+    return started_runbooks.digest_now(rt, slug, found.id if slug == found.slug else None)
 
 
 def keep(rt: Runtime, version: VersionRecord, played: Played | None) -> None:

@@ -6,7 +6,14 @@ from collections.abc import Mapping
 
 from engine.access import auditing, reasons
 from engine.access.policy import Action, Actor, authorise
-from engine.catalog import approval_expiry, approved_targets, rehearsals, secret_policy, version_quorum
+from engine.catalog import (
+    approval_expiry,
+    approved_targets,
+    rehearsals,
+    secret_policy,
+    version_by_digest,
+    version_quorum,
+)
 from engine.catalog.catalog import approved, definition, get, no_such, version
 from engine.catalog.version_quorum import Quorum
 from engine.definition.changes import changed_keys
@@ -20,12 +27,12 @@ _KEYS = 8
 """Keys that are named of what changed."""
 
 
-def approve(rt: Runtime, actor: Actor, slug: str, number: int, digest: str | None = None) -> VersionRecord:
+def approve(rt: Runtime, actor: Actor, slug: str, number: int | None, digest: str | None = None) -> VersionRecord:
     """DRAFT → APPROVED for the current version, by a platform admin who did not write it.
 
     Where it takes several people it stays a DRAFT until the last of them has said so (`version_quorum`). `digest` is
-    that of what was shown. Raises `NotAllowed`, and `Conflict` when what was shown is not what is there, or a rehearsal
-    is lacking that is required.
+    that of what was shown; with no `number` it has to tell the version from all others. Raises `NotAllowed`, and
+    `Conflict` when what was shown is not what is there, or a rehearsal is lacking that is required.
     """
     shown = version(rt, slug, number)
     authorise(rt, actor, Action.APPROVE, shown)
@@ -35,9 +42,11 @@ def approve(rt: Runtime, actor: Actor, slug: str, number: int, digest: str | Non
         authorise(rt, actor, Action.APPROVE, found)
         found = approved_targets.as_shown(rt, found)
         must_be_as_shown(found, digest)
+        if number is None:
+            version_by_digest.must_be_the_only(found)
         must_be_draft(found)
-        if number != runbook.current_number:
-            raise Conflict(f"{slug}@{number} is not the newest version: that is {runbook.current_number}.")
+        if found.number != runbook.current_number:
+            raise Conflict(f"{slug}@{found.number} is not the newest version: that is {runbook.current_number}.")
         secret_policy.must_allow(rt, found, says)
         rehearsals.must_have_passed(rt, found)
         said = version_quorum.vote(rt, actor, found, version_approvals.APPROVE)
@@ -50,7 +59,7 @@ def approve(rt: Runtime, actor: Actor, slug: str, number: int, digest: str | Non
             version_approvals.count(found.id, [each.id for each in said.approvals])
             detail = {"digest": found.digest, "author": found.author, "approved_by": said.people}
             _audit(rt, actor, "runbook.approve", found, detail)
-    return version(rt, slug, number)
+    return version(rt, slug, shown.number)
 
 
 def renew(
@@ -68,6 +77,8 @@ def renew(
         found = renewable(rt, slug, shown.number)
         authorise(rt, actor, Action.APPROVE, found)
         must_be_as_shown(found, digest)
+        if number is None:
+            version_by_digest.must_be_the_only(found)
         secret_policy.must_allow_targets(rt, found, definition(found))
         said = version_quorum.vote(rt, actor, found, version_approvals.RENEW)
         if not said.missing:

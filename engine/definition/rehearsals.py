@@ -102,7 +102,9 @@ def check_file(path: FilePath) -> list[Problem]:
     try:
         source = regular_files.read(path, MAX_BYTES + 1)
     except FileNotFoundError:
-        return [Problem(str(path), 1, 1, f"there is no such file: {runbook_path.name} has no rehearsal")]
+        name = runbook_path.name
+        wanted = f"{name} has no rehearsal" if runbook_path.exists() else f"nor is there a {name}"
+        return [Problem(str(path), 1, 1, f"there is no such file: {wanted}")]
     except (OSError, ValueError) as error:
         return [Problem(str(path), 1, 1, f"the file cannot be read: {_reason(error)}")]
     try:

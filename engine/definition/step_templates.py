@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -44,10 +44,12 @@ MAX_EXPANDED = 1_048_576
 class Templates:
     """The templates beside the runbooks in `folder`; None: there are none, for a runbook that is in no folder.
 
-    Each file is read once. `read_as` holds what was read, by name.
+    Each file is read once. `read_as` holds what was read, by name. `named` is what problems call the folder, its path
+    without it; "" is for a text that is in no folder, whose writer is to see nothing of this host.
     """
 
     folder: FilePath | None = None
+    named: str | None = None
     read_as: dict[str, bytes] = field(default_factory=dict)
     _sources: dict[str, Source] = field(default_factory=dict)
 
@@ -102,7 +104,8 @@ class Templates:
         template = self._sources[name]
         if template.problems:
             first = min(template.problems)
-            raise _Wrong(location, f"the template `{name}` is wrong, first at {first}")
+            within = replace(first, file=f"{FOLDER}/{FilePath(first.file).name}")
+            raise _Wrong(location, f"the template `{name}` is wrong, first at {within}")
         if len(around) + template.depth >= MAX_DEPTH:  # it may have been read for a file that stands nearer to it
             raise too_deep
         return template
@@ -119,11 +122,12 @@ class Templates:
             raise _Wrong(location, f"there is no template `{name}` in {FOLDER}{hint}") from None
         except OSError as error:
             raise _Wrong(location, f"the template `{name}` cannot be read: {error.strerror}") from None
-        return self._examined(self.read_as[name], str(path), (*around, name))
+        return self._examined(self.read_as[name], self.file(name), (*around, name))
 
     def file(self, name: str) -> str:
         """The path of a template's file, as problems name it."""
-        return str((self.folder or FilePath()) / FOLDER / f"{name}.yaml")
+        folder = (self.folder or FilePath()) if self.named is None else FilePath(self.named)
+        return str(folder / FOLDER / f"{name}.yaml")
 
     def check_file(self, text: bytes, name: str, file: str) -> list[Problem]:
         """Everything that is wrong with a template's file by itself."""

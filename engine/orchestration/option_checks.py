@@ -79,12 +79,8 @@ def must_be_offered(
 ) -> tuple[str, ...]:
     """The names of those parameters whose values nobody could check. `names` are those to be looked at, all if None.
 
-    In a rehearsal there are none.
-
     Raises `InvalidParameters` for what is not offered, naming the nearest.
     """
-    if not rt.options.asks:
-        return ()
     runbook = catalog.definition(version)
     wrong: dict[str, str] = {}
     unchecked: list[str] = []

@@ -21,7 +21,6 @@ from engine.config import settings
 from engine.conversations import Conversation
 from engine.definition import codec, parameter_options
 from engine.definition.model import Runbook
-from engine.option_cache import OptionCache
 from engine.rehearsal.grpc_stubs import StubbedTools
 from engine.rehearsal.stubs import StubbedEgress
 from engine.runtime import Runtime
@@ -184,9 +183,7 @@ def opened() -> Iterator[World]:
             hostclock.keep()
             workspace = people.the_workspace()
         database.use_clock(clock)
-        rt = Runtime(
-            said, workspace.id, lambda _ids: None, OpenChannels(), (Placeholders(),), options=OptionCache(asks=False)
-        )
+        rt = Runtime(said, workspace.id, lambda _ids: None, OpenChannels(), (Placeholders(),))
         yield World(rt, clock, memory.snapshot())
     finally:
         database.use_clock(None)

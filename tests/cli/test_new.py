@@ -32,6 +32,39 @@ def test_every_answer_makes_a_runbook_without_a_warning(kinds: list[str], risk: 
     assert examined.warnings == ()
 
 
+STUBS = {"call": {"json": {}}, "invoke": {"json": {}}, "healthy": {"status": 200}}
+ANSWERS = {"sign-off": {"approve": "U0ALICE01"}, "by-hand": {"done": "U0BOB0001"}, "finished": {"event": {}}}
+OTHER = "apiVersion: runbook/v1\nid: other-runbook\nname: Other\nsteps: [{id: a, type: delay, with: {for: 1s}}]\n"
+
+
+@pytest.mark.parametrize("risk", ["low", "medium", "high"])
+def test_what_is_written_is_checked_strictly_and_rehearsed_as_it_stands(risk: str, folder: Path) -> None:
+    """Each kind by itself and all together, in a team and in none."""
+    (folder / "other-runbook.yaml").write_text(OTHER)
+    for number, kinds in enumerate([*([kind] for kind in KINDS), [*KINDS]]):
+        name, team = f"new-{number}", ["--team", "payments"] * (number % 2)
+        assert main(["new", "--id", name, "--risk", risk, "--steps", ",".join(kinds), *team, "--yes"]) == 0
+        made = load((folder / f"{name}.yaml").read_bytes(), name)
+        taken = {
+            part: {step: said for step, said in known.items() if step in made.by_id}
+            for part, known in (("stubs", STUBS), ("answers", ANSWERS))
+        }
+        case = {"name": "It goes well", **taken, "expect": {"outcome": "SUCCESS"}}
+        (folder / f"{name}.rehearsal.yaml").write_text(json.dumps({"cases": [case]}))
+    assert main(["check", "--strict", str(folder)]) == 0
+    assert main(["rehearse", str(folder)]) == 0
+
+
+def test_a_rehearsal_that_is_not_there_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither a runbook's own nor one whose name may be mistyped."""
+    (folder / "other-runbook.yaml").write_text(OTHER)
+    assert main(["rehearse", str(folder / "other-runbook.yaml")]) == 2
+    assert "there is no rehearsal in" in capsys.readouterr().err
+    (folder / "other-runbook.rehearsal.yaml").write_text("cases: []")
+    assert main(["rehearse", str(folder / "other-runbook.yaml"), str(folder / "typo.yaml")]) == 1
+    assert "there is no such file: nor is there a typo.yaml" in capsys.readouterr().out
+
+
 @settings(deadline=None, max_examples=30)
 @given(TITLES)
 def test_a_title_is_kept_as_it_was_typed_or_refused(title: str) -> None:

@@ -114,3 +114,49 @@ def test_the_page_of_a_plan(browser: Browser, deployment: Deployment, scheme: st
     assert found(page) == []
     assert fits(page, PHONE["width"])
     context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_studio_by_keyboard_alone(browser: Browser, deployment: Deployment, scheme: str, tmp_path: Path) -> None:  # noqa: F811
+    """As narrow as it gets: a mistake in the text, then one in the cases, then a rehearsal."""
+    start(deployment)
+    expect.set_options(timeout=PATIENCE_MS)
+    size = {"width": 320, "height": 700}
+    page, _ = opened(deployment, browser.new_context(color_scheme=scheme, viewport=size))  # type: ignore[arg-type]
+    page.goto(f"{deployment.base}/studio")
+    expect(page.locator("#editor .cm-content")).to_be_visible()
+    assert found(page) == []
+    assert fits(page, size["width"])
+    _tab_to(page, "editor")
+    page.keyboard.press("Control+End")
+    page.keyboard.type("ris: high")
+    expect(page.locator("#problems")).to_contain_text("did you mean `risk`")
+    expect(page.locator("#rehearsal-problems")).to_contain_text("as soon as")
+    assert found(page) == []
+    page.screenshot(path=tmp_path / f"studio-{scheme}.png", full_page=True)
+    page.keyboard.press("Control+z")
+    expect(page.locator("#problems")).to_contain_text("Nothing is wrong.")
+    _tab_to(page, "rehearsal-editor")
+    page.keyboard.press("Control+End")
+    page.keyboard.type("    tags: []")
+    expect(page.locator("#rehearsal-problems li")).to_contain_text("tags")
+    assert found(page) == []
+    assert fits(page, size["width"])
+    page.keyboard.press("Control+z")
+    expect(page.locator("#rehearsal-problems li")).to_have_count(0)
+    _tab_to(page, "rehearse")
+    page.keyboard.press("Enter")
+    expect(page.locator("#walk h3")).to_contain_text("It goes well")
+    assert found(page) == []
+    assert fits(page, size["width"])
+    page.context.close()
+
+
+def _tab_to(page: Page, wanted: str) -> None:
+    """Go on by Tab, out of editors by Esc first, to an element by its id or a button's value."""
+    for _ in range(60):
+        if page.evaluate("document.activeElement.id || document.activeElement.value") == wanted:
+            return
+        page.keyboard.press("Escape")
+        page.keyboard.press("Tab")
+    raise AssertionError(f"Tab does not lead to {wanted}.")

@@ -55,9 +55,9 @@ def studio(deployment: Deployment, context: BrowserContext, user: str, slug: str
     return page, complaints
 
 
-def write(page: Page, text: str) -> None:
+def write(page: Page, text: str, editor: str = "editor") -> None:
     """Put a text into the editor as if it were pasted."""
-    page.locator(".cm-content").click()
+    page.locator(f"#{editor} .cm-content").click()
     page.keyboard.press("Control+a")
     page.keyboard.insert_text(text)
 
@@ -139,6 +139,86 @@ def test_who_may_not_edit_a_teams_runbooks_may_look_and_not_save(browser: Browse
     with page.expect_download() as download:
         page.get_by_role("button", name="Download").click()
     assert download.value.suggested_filename == "not-hers.yaml"
+    context.close()
+
+
+CASES = """\
+cases:
+  - name: It tells
+    parameters: {service: checkout}
+    expect: {outcome: SUCCESS}
+"""
+
+
+def test_the_cases_are_completed_explained_and_checked_as_the_text_is(browser: Browser, deployment: Deployment) -> None:  # noqa: F811
+    """By the runbook that is being typed; a mistake in them keeps them from being played."""
+    context = browser.new_context(viewport=WIDE)  # type: ignore[arg-type]
+    page, complaints = studio(deployment, context, BOB)
+    write(page, runbook("rehearsed"))
+    write(page, CASES + "    stubs: {te", "rehearsal-editor")
+    page.keyboard.press("Control+ ")
+    option = page.locator("#rehearsal-editor .cm-tooltip-autocomplete li[aria-selected]")
+    expect(option).to_contain_text("tell")
+    page.wait_for_timeout(200)  # a key that comes with the list itself does not choose from it
+    page.keyboard.press("Enter")
+    expect(page.locator("#rehearsal")).to_have_value(re.compile(r"stubs: \{tell"))
+    page.locator("#rehearsal-editor .cm-line", has_text="expect:").hover(position={"x": 42, "y": 5})
+    expect(page.locator("#rehearsal-editor .cm-meaning")).to_contain_text("has to come of")
+    write(page, CASES.replace("expect:", "answers: {tel: {approve: U0ALICE01}}\n    expect:"), "rehearsal-editor")
+    problem = page.locator("#rehearsal-problems li", has_text="no step `tel`")
+    expect(problem).to_contain_text("Line 4, column 15")
+    page.get_by_role("button", name="Rehearse").click()
+    expect(page.locator("#told")).to_contain_text("the cases have mistakes")
+    expect(page.locator("#walk")).to_be_empty()
+    problem.get_by_role("link").click()
+    assert page.evaluate("document.activeElement.id") == "rehearsal-editor"
+    expect(page.locator("#problems")).to_contain_text("Nothing is wrong.")
+    write(page, CASES, "rehearsal-editor")
+    page.get_by_role("button", name="Rehearse").click()
+    expect(page.locator("#walk h3")).to_contain_text("It tells")
+    page.get_by_role("button", name="Save a draft").click()
+    page.wait_for_url("**/studio/rehearsed?saved=1")
+    expect(page.locator("#came-to")).to_contain_text("1 passed")
+    expect(page.locator("#rehearsal")).to_have_value(CASES)
+    assert complaints == []
+    context.close()
+
+
+def test_what_is_typed_is_not_lost_by_leaving_nor_by_a_log_in_that_ends(
+    browser: Browser,  # noqa: F811
+    deployment: Deployment,
+) -> None:
+    """Text and cases both. Whoever leaves is asked, unless the text was saved or handed out."""
+    context = browser.new_context(viewport=WIDE)  # type: ignore[arg-type]
+    page, _ = studio(deployment, context, BOB)
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    write(page, runbook("unsaved"))
+    write(page, CASES.replace("It tells", "Kept"), "rehearsal-editor")
+    expect(page.get_by_role("button", name="Save a draft")).to_be_visible()
+    cookies = context.cookies()
+    context.clear_cookies()
+    page.get_by_role("button", name="Save a draft").click()
+    expect(page.locator("#connection")).to_contain_text("kept in this tab")
+    page.goto(f"{deployment.base}/studio")
+    assert asked == ["beforeunload"]
+    expect(page.locator("main")).not_to_contain_text("New runbook")
+    context.add_cookies(cookies)  # type: ignore[arg-type]
+    page.reload()
+    expect(page.locator("#kept")).to_be_visible()
+    expect(page.locator("#text")).to_have_value(runbook("unsaved"))
+    expect(page.locator("#rehearsal")).to_have_value(re.compile("name: Kept"))
+    page.locator("#editor .cm-content").click()
+    with page.expect_download():
+        page.get_by_role("button", name="Download").click()
+    page.goto(f"{deployment.base}/runbooks")
+    assert asked == ["beforeunload"]
+    page.goto(f"{deployment.base}/studio")
+    page.get_by_role("button", name="Show what is saved").click()
+    expect(page.locator("#rehearsal")).not_to_have_value(re.compile("name: Kept"))
+    page.reload()
+    expect(page.locator("#kept")).to_be_hidden()
+    assert asked == ["beforeunload"]
     context.close()
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import httpx
 import pytest
-from stage import ALICE, CAROL, GUEST, Stage, ready, stage
+from stage import ALICE, BOB, CAROL, GUEST, Stage, ready, stage
+from test_doors import Rest
 
 from bot.page.signed_links import Pass, Purpose, sign, studio_link
 from engine.access.policy import Actor
@@ -53,7 +54,7 @@ class Person:
         return self.ask("POST", path, data=fields, headers=headers)
 
     def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
-        with httpx.Client(base_url=self.base, trust_env=False, cookies=self.cookie) as client:
+        with httpx.Client(base_url=self.base, trust_env=False, timeout=30, cookies=self.cookie) as client:
             return client.request(method, path, **more)
 
     def token(self) -> str:
@@ -198,3 +199,62 @@ def test_a_rehearsal_calls_nothing(bot: Stage) -> None:
     played = Person(bot, CAROL).send("rehearse", text=text, rehearsal=stubbed)
     assert "GET https://example.com/a" in played.text
     assert "✓ One" in played.text
+
+
+def cases(name: str, outcome: str = "SUCCESS") -> str:
+    return f"cases: [{{name: {name}, expect: {{outcome: {outcome}}}}}]"
+
+
+def test_who_approves_sees_what_the_saved_rehearsal_came_to(bot: Stage) -> None:
+    """On the card in Slack and on the page: of the newest version, also where only its rehearsal is another."""
+    text = TEXT.format(id="rehearsed", said="x").replace("steps:", "team: payments\nsteps:")
+    bob, alice = Person(bot, BOB), Person(bot, ALICE)
+    assert bob.send("save", text=text, rehearsal=cases("Good")).status_code == 303
+    card, page = bot.say("admin approve rehearsed", ALICE), alice.get("/studio/rehearsed").text
+    assert "1 passed" in card
+    assert re.search(r'id="came-to".*<li>1 passed', page)
+    more = {"text": text, "was": "1-draft", "rehearsal": cases("Bad", "FAILED")}
+    assert bob.send("save", "/studio/rehearsed", **more).status_code == 303
+    card, page = bot.say("admin approve rehearsed", ALICE), alice.get("/studio/rehearsed").text
+    for said in (card, page):
+        assert "0 passed, 1 failed" in said
+        assert "✕ Bad: " in said
+    assert cases("Bad", "FAILED") in page
+
+
+def test_no_door_approves_by_a_digest_that_two_rehearsals_share(bot: Stage) -> None:
+    """What it was shown with is not known then; by its number it is."""
+    text = TEXT.format(id="shared", said="x").replace("steps:", "team: payments\nsteps:")
+    bob = Person(bot, BOB)
+    assert bob.send("save", text=text, rehearsal=cases("Good")).status_code == 303
+    digest = catalog.version(bot.rt, "shared").digest
+    changed = {"text": text, "was": "1-draft", "rehearsal": cases("Bad", "FAILED")}
+    assert bob.send("save", "/studio/shared", **changed).status_code == 303
+    rest = Rest(bot)
+    assert "Versions 1 and 2 of shared" in bot.say(f"admin approve shared digest={digest}", ALICE)
+    assert rest("POST /runbooks/shared/approve", ALICE, {"digest": digest}).status_code == 409
+    assert rest.typed(f"admin approve shared digest={digest}", ALICE) == 409
+    assert "not the newest" in bot.say(f"admin approve shared@1 digest={digest}", ALICE)
+    assert catalog.version(bot.rt, "shared").status == "DRAFT"
+    assert rest("POST /runbooks/shared/approve", ALICE, {"digest": digest, "version": 2}).status_code == 200
+    rest.client.close()
+
+
+def test_the_cases_are_completed_by_the_text_and_their_mistakes_are_told(bot: Stage) -> None:
+    """In their own field alone, and only where the text is a runbook; what is asked wrongly is refused."""
+    carol, text = Person(bot, CAROL), TEXT.format(id="typed", said="x")
+    line = "cases: [{stubs: {"
+    asked = {"text": text, "rehearsal": line, "row": "0", "before": line}
+    found = carol.send("complete", field="rehearsal", **asked).json()["suggestions"]
+    assert [(each["label"], each["sort"]) for each in found] == [("tell", "step")]
+    explained = {"text": text, "rehearsal": "cases: []", "row": "0", "column": "1"}
+    meant = [carol.send("explain", **explained, **more).json()["meaning"] for more in ({}, {"field": "rehearsal"})]
+    assert meant[1]
+    assert meant[0] != meant[1]
+    assert carol.send("complete", field="note", **asked).status_code == 409
+    wrong = cases("A").replace("SUCCESS", "SUCESS")
+    told = carol.send("rehearse", text=text, rehearsal=wrong).text
+    assert "Not rehearsed: the cases have mistakes." in told
+    assert 'href="#rehearsal-title">Line 1' in told
+    broken = carol.send("check", text=text.replace("steps", "stepz"), rehearsal=wrong).text
+    assert 'href="#rehearsal-title"' not in broken

@@ -79,7 +79,7 @@ def nothing_lives(page: Page) -> None:
 def test_nothing_of_a_text_comes_alive(bot: Stage, page: Page, text: str) -> None:
     """In its problems, picture and form, typed, checked and rehearsed, with the rules for scripts turned off."""
     page.goto(f"{bot.rt.settings.public_url}/studio")
-    page.locator(".cm-content").click()
+    page.locator("#editor .cm-content").click()
     page.keyboard.press("Control+a")
     page.keyboard.insert_text(text)
     page.wait_for_timeout(1_500)

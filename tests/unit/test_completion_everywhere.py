@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -29,8 +30,16 @@ steps:
   - """
 
 
-def texts(*, rehearsing: bool) -> list[Path]:
-    return [each for each in FILES if rehearsals.is_rehearsal(each) is rehearsing]
+SAMPLE = 9
+"""One text of so many is tried each time, and all of them with what is slow."""
+
+
+def texts(*, rehearsing: bool) -> list[Any]:
+    files = [each for each in FILES if rehearsals.is_rehearsal(each) is rehearsing]
+    return [
+        pytest.param(each, id=each.stem, marks=[pytest.mark.slow] * (place % SAMPLE != 0))
+        for place, each in enumerate(files)
+    ]
 
 
 def _keys(node: yaml.Node, place: Place) -> Iterator[tuple[yaml.Node, yaml.Node, Place]]:
@@ -77,13 +86,13 @@ def _asked(text: str, row: int, before: str, ask: Mapping[str, str]) -> Completi
     return complete(text, row, before, NAMES)
 
 
-@pytest.mark.parametrize("file", texts(rehearsing=False), ids=lambda each: each.stem)
+@pytest.mark.parametrize("file", texts(rehearsing=False))
 def test_every_key_of_a_runbook_is_offered_where_it_was(file: Path) -> None:
     """And nothing where a mapping's keys are anybody's choice."""
     assert list(_missing(file.read_text(), SchemaPlaces(document()), {})) == []
 
 
-@pytest.mark.parametrize("file", texts(rehearsing=True), ids=lambda each: each.stem)
+@pytest.mark.parametrize("file", texts(rehearsing=True))
 def test_every_key_of_a_rehearsal_is_offered_where_it_was(file: Path) -> None:
     runbook = rehearsals.runbook_of(file).read_text()
     assert list(_missing(file.read_text(), SchemaPlaces(rehearsals.document()), {"runbook": runbook})) == []

@@ -251,19 +251,3 @@ def test_what_differs_is_said(one: Any, other: Any) -> None:
     alike = json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
     if not isinstance(one, dict | list):
         assert (list(judge._of_value("v", one, other)) == []) == alike
-
-
-@pytest.mark.parametrize("risk", ["low", "high"])
-def test_nobody_is_asked_for_choices(made: World, monkeypatch: pytest.MonkeyPatch, risk: str) -> None:
-    """Neither for the value of a case nor, at high risk, to be refused since nobody could be asked."""
-    connected: list[Any] = []
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *at, **_: connected.append(at) or [])
-    monkeypatch.setattr(socket.socket, "connect", lambda _socket, at: connected.append(at))
-    choices = {"type": "string", "x-options": {"url": "https://api.example.com/choices"}}
-    parameters = {"type": "object", "required": ["service"], "properties": {"service": choices}}
-    got = played(
-        made, book(call("look"), parameters=parameters, risk=risk), parameters={"service": "shop"},
-        reason="An incident", stubs={"look": {"json": {}}},
-    )  # fmt: skip
-    assert got.failures == ()
-    assert connected == []

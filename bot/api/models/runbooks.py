@@ -137,7 +137,8 @@ class Rehearsal(BaseModel):
     """What a version's rehearsal came to when it was synced last, or saved; `source` is its text if it was saved.
 
     `problems` are why it was not played. `points` are the steps and ways that there are, and `missed` those that no
-    case has gone through. `changed` says in which cases the way differs from that of the approved version before.
+    case has gone through. `changed` says in which cases the way differs from that of the approved version before,
+    `outdated` what has changed since it was played, so that it counts no more.
     """
 
     passed: bool
@@ -147,16 +148,17 @@ class Rehearsal(BaseModel):
     points: int
     missed: list[str]
     changed: list[str]
+    outdated: list[str]
     source: str | None
 
     @staticmethod
-    def of(found: RehearsalRecord | None, changed: list[str]) -> Rehearsal | None:
+    def of(found: RehearsalRecord | None, changed: list[str], outdated: list[str]) -> Rehearsal | None:
         if found is None:
             return None
         said = found.result
         return Rehearsal(
-            passed=found.passed, at=moment(found.at), changed=changed, problems=said["problems"], source=found.source,
-            points=said["points"], missed=said["missed"],
+            passed=found.passed, at=moment(found.at), changed=changed, outdated=outdated, problems=said["problems"],
+            points=said["points"], missed=said["missed"], source=found.source,
             cases=[RehearsedCase(**{key: each[key] for key in RehearsedCase.model_fields}) for each in said["cases"]],
         )  # fmt: skip
 

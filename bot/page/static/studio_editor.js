@@ -15,9 +15,9 @@ const COLOURS = HighlightStyle.define([
   { tag: [tags.comment, tags.lineComment, tags.meta], color: "var(--soft)", fontStyle: "italic" },
 ]);
 const LOOK = EditorView.theme({
-  "&": { color: "var(--ink)", backgroundColor: "var(--raised)", fontSize: "13.5px", minHeight: "20rem", maxHeight: "70vh" },
+  "&": { color: "var(--ink)", backgroundColor: "var(--raised)", fontSize: "13.5px", maxHeight: "70vh" },
   "&.cm-focused": { outline: "none" },
-  ".cm-scroller": { fontFamily: "ui-monospace, SFMono-Regular, Menlo, Consolas, monospace", overflow: "auto", minHeight: "20rem" },
+  ".cm-scroller": { fontFamily: "ui-monospace, SFMono-Regular, Menlo, Consolas, monospace", overflow: "auto" },
   ".cm-content": { caretColor: "var(--ink)" },
   ".cm-cursor": { borderLeftColor: "var(--ink)" },
   ".cm-gutters": { color: "var(--soft)", backgroundColor: "var(--sunken)", borderRight: "1px solid var(--line)" },
@@ -34,11 +34,16 @@ const LOOK = EditorView.theme({
   ".cm-lint-marker-warning::before": { content: '"!"', color: "var(--wait)" },
   ".cm-lintRange-error": { backgroundImage: "none", textDecoration: "underline wavy var(--bad)" },
   ".cm-lintRange-warning": { backgroundImage: "none", textDecoration: "underline wavy var(--wait)" },
+  // Where there is no room beside the list, what a key means would cover it.
+  "@media (max-width: 40rem)": { ".cm-tooltip.cm-completionInfo": { display: "none" } },
   ".cm-diagnosticSource": { opacity: "1", color: "var(--soft)" },
 });
 
-/** An editor of `text` in `host`. `changed` is told each new text, `ask` asks the bot, `save` is for Ctrl+S. */
-export function editor(host, text, { changed, ask, save }) {
+/**
+ * An editor of what stands in the form's field `name`, in `host`. `label` is what a screen reader says of it, `height`
+ * the least there is of it; `changed` is told each new text, `ask` asks the bot, `save` is for Ctrl+S.
+ */
+export function editor(host, text, { name, label, height, changed, ask, save }) {
   const root = host.attachShadow({ mode: "open" });
   const place = root.appendChild(document.createElement("div"));
   const view = new EditorView({
@@ -49,9 +54,10 @@ export function editor(host, text, { changed, ask, save }) {
       extensions: [
         lineNumbers(), foldGutter(), lintGutter(), history(), drawSelection(), indentOnInput(), bracketMatching(),
         highlightActiveLine(), highlightActiveLineGutter(), yaml(), syntaxHighlighting(COLOURS), LOOK,
-        autocompletion({ override: [(context) => suggestions(context, ask)], activateOnTypingDelay: 150 }),
-        hoverTooltip((shown, at) => meaning(shown, at, ask)),
-        EditorView.contentAttributes.of({ "aria-label": "The runbook as YAML", tabindex: "0" }),
+        EditorView.theme({ "&, .cm-scroller": { minHeight: height } }),
+        autocompletion({ override: [(context) => suggestions(context, name, ask)], activateOnTypingDelay: 150 }),
+        hoverTooltip((shown, at) => meaning(shown, at, name, ask)),
+        EditorView.contentAttributes.of({ "aria-label": label, tabindex: "0" }),
         EditorView.domEventHandlers({ beforeinput: typedOver }),
         EditorState.tabSize.of(2),
         keymap.of([
@@ -94,13 +100,14 @@ function diagnostic(state, { line, column, severity, message, source }) {
   return { from, to: from + (word ? word[0].length : 0), severity, message, source };
 }
 
-async function suggestions(context, ask) {
+async function suggestions(context, name, ask) {
   const typed = context.matchBefore(/[\w$-]+|\{\{ ?|\| ?|\.|^ *(- )?|: /);
   if (!typed && !context.explicit) return null;
   if (!context.explicit && !typed.text.trim() && typed.from === context.pos) return null;
   const line = context.state.doc.lineAt(context.pos);
   const found = await ask("complete", {
-    text: context.state.doc.toString(), row: line.number - 1, before: line.text.slice(0, context.pos - line.from),
+    field: name, [name]: context.state.doc.toString(), row: line.number - 1,
+    before: line.text.slice(0, context.pos - line.from),
   });
   if (!found.suggestions?.length) return null;
   const options = found.suggestions.map((each, place) => ({
@@ -109,9 +116,11 @@ async function suggestions(context, ask) {
   return { from: context.pos - found.replaces, options, validFor: /^[\w$-]*$/ };
 }
 
-async function meaning(view, at, ask) {
+async function meaning(view, at, name, ask) {
   const line = view.state.doc.lineAt(at);
-  const found = await ask("explain", { text: view.state.doc.toString(), row: line.number - 1, column: at - line.from });
+  const found = await ask("explain", {
+    field: name, [name]: view.state.doc.toString(), row: line.number - 1, column: at - line.from,
+  });
   if (!found.meaning) return null;
   return {
     pos: at,

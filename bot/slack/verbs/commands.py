@@ -176,8 +176,8 @@ def _admin_approve(invocation: Invocation) -> Message:
     (slug, number), digest = invocation.command.target, invocation.option("digest") or None
     if number is None and digest is None:
         return _to_be_approved(invocation, slug)
-    number = number or catalog.version(invocation.ctx.rt, slug).number
-    if versions.too_long_for_a_message(invocation.ctx, slug, number):
+    newest = catalog.version(invocation.ctx.rt, slug).number
+    if versions.too_long_for_a_message(invocation.ctx, slug, number or newest):
         return _to_be_approved(invocation, slug)
     done = version_approval.approve(invocation.ctx.rt, invocation.actor, slug, number, digest)
     return renewals.approved(invocation.ctx, done)

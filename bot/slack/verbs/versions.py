@@ -66,7 +66,10 @@ def approve(ctx: AppContext, _: Action, value: str, reply: Reply) -> None:
 def _rehearsed(ctx: AppContext, version: VersionRecord) -> list[str]:
     """What the version's rehearsal came to, in words."""
     kept = rehearsals.of_version(ctx.rt, version)
-    return list(rehearsal_words.lines(kept.result, rehearsals.path_changes(ctx.rt, version))) if kept else []
+    if kept is None:
+        return []
+    changed, outdated = rehearsals.path_changes(ctx.rt, version), rehearsals.outdated_by(ctx.rt, version)
+    return list(rehearsal_words.lines(kept.result, changed, outdated))
 
 
 def _calls(rt: Runtime, version: VersionRecord) -> list[str]:
