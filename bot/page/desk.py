@@ -9,7 +9,7 @@ from typing import Any
 
 from bot import rehearsal_words
 from bot.page.graph_picture import Drawing, drawings
-from bot.slack.ids import RunForm
+from bot.slack.payload_values import RunForm
 from bot.slack.views import form
 from engine.access.policy import Action, Actor, Draft, ruled
 from engine.catalog import authoring, catalog

@@ -16,7 +16,7 @@ from slack_sdk import WebClient
 
 from bot.grammar import GrammarError
 from bot.slack.directory import Directory
-from bot.slack.ids import BadValue
+from bot.slack.payload_values import BadValue
 from bot.slack.reply import Reply, ReplyTo
 from bot.slack.views import errors as views
 from bot.slack.views.parts import said

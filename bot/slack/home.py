@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from bot.slack.app_context import AppContext
 from bot.slack.ids import Action as Click
-from bot.slack.ids import BadValue, HomeState, decode
+from bot.slack.payload_values import BadValue, HomeState, decode
 from bot.slack.views.home import ANY, DRAFTS, GATES, RUNS, HomeContent, home_view
 from engine.access.policy import Action, Actor, FreezeScope, authorise, ruled, verdict
 from engine.catalog import catalog, renewals

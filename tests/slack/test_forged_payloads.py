@@ -17,13 +17,12 @@ from forged import GONE, OUTSIDER, RESPONDER, World, changed, rows, world
 from stage import ALICE, CAROL, CHANNEL, DAVE
 
 from bot.grammar import GrammarError
-from bot.slack.ids import (
-    Action,
+from bot.slack.ids import Action, Form
+from bot.slack.payload_values import (
     BadValue,
     ChannelRef,
     CommandRef,
     DeprecateForm,
-    Form,
     FreezeRef,
     GatePage,
     GateRef,

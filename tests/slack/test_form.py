@@ -14,7 +14,7 @@ from bot.grammar import parse, quote
 from bot.simulator.blocks import check_view
 from bot.simulator.form import initial_values
 from bot.slack.forms import modals
-from bot.slack.ids import RunForm, decode
+from bot.slack.payload_values import RunForm, decode
 from bot.slack.verbs.form_values import read_parameters, read_reason, survives
 from bot.slack.views.fields import Choice, properties, suggestions
 from bot.slack.views.form import run_form

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from stage import ALICE, BOB, CAROL, CHANNEL, OSCAR, Stage, ready, shown, stage, texts, wait_for
 
-from bot.slack.ids import RunForm, encode
+from bot.slack.payload_values import RunForm, encode
 from engine.access.policy import Actor
 from engine.runs import executions, held_requests
 

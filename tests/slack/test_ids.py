@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from bot.slack import ids
 from bot.slack.forms import actions, modals
-from bot.slack.ids import BadValue, GateRef, RunForm, RunRef, VersionRef, VoteRef, decode, encode, parameter_block
+from bot.slack.ids import parameter_block
+from bot.slack.payload_values import BadValue, GateRef, RunForm, RunRef, VersionRef, VoteRef, decode, encode
 
 
 @given(st.text(), st.text(), st.text(), st.integers(-(2**63), 2**63 - 1))

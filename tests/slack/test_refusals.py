@@ -16,7 +16,7 @@ from bot.cli.options import Options
 from bot.cli.people import refused
 from bot.grammar import GrammarError
 from bot.slack.app_context import AppContext
-from bot.slack.ids import BadValue
+from bot.slack.payload_values import BadValue
 from engine import errors
 from engine.expressions import ExpressionError
 from engine.text.problem import Problem

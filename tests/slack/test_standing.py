@@ -17,7 +17,8 @@ from bot.help_text import example_of
 from bot.page import signed_links
 from bot.simulator.directory import PEOPLE
 from bot.slack.forms import actions
-from bot.slack.ids import Action, Form, GatePage, GateRef, RunRef, Shortcut, StepRef, VersionPage, VersionRef, encode
+from bot.slack.ids import Action, Form, Shortcut
+from bot.slack.payload_values import GatePage, GateRef, RunRef, StepRef, VersionPage, VersionRef, encode
 from bot.verbs import VERBS
 from engine.access import people as known
 from engine.access import tokens

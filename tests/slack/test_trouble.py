@@ -18,7 +18,7 @@ from bot.simulator.directory import BOT_USER_ID, CHANNELS, direct_channel_id
 from bot.slack import directory
 from bot.slack.client import web_client
 from bot.slack.directory import Directory, read_person
-from bot.slack.ids import PickForm, encode
+from bot.slack.payload_values import PickForm, encode
 from bot.slack.projector import timeline_pictures
 from bot.slack.projector.pacing import Pace
 from bot.slack.projector.poster import Mark, Poster

@@ -18,7 +18,7 @@ from bot import event_text, grammar, rehearsal_words
 from bot.grammar import GrammarError
 from bot.record_text import log_text
 from bot.simulator.blocks import check_blocks, check_view
-from bot.slack.ids import DeprecateForm, HomeState, PickForm, RejectForm, ResolveForm, RunForm, SkipForm
+from bot.slack.payload_values import DeprecateForm, HomeState, PickForm, RejectForm, ResolveForm, RunForm, SkipForm
 from bot.slack.views import admin, card, errors, form, lists, reminder, story, thread, why
 from bot.slack.views import skip_and_handover as asked_post
 from bot.slack.views.gate import gate_blocks, gate_post, parts

@@ -8,9 +8,8 @@ from bot.grammar import HOLD, parse, quote
 from bot.page import signed_links
 from bot.slack import home
 from bot.slack.app_context import AppContext
-from bot.slack.ids import (
-    RESOLVE_CHOICES,
-    Action,
+from bot.slack.ids import RESOLVE_CHOICES, Action
+from bot.slack.payload_values import (
     BadValue,
     ChannelRef,
     CommandRef,

@@ -7,7 +7,8 @@ from typing import Any
 
 from bot.slack.app_context import AppContext, Work
 from bot.slack.forms.complaints import by_block
-from bot.slack.ids import REASON_BLOCK, GateRef, RejectForm, decode
+from bot.slack.ids import REASON_BLOCK
+from bot.slack.payload_values import GateRef, RejectForm, decode
 from bot.slack.reply import Reply, ReplyTo
 from bot.slack.verbs import deciding
 from bot.slack.verbs.form_values import read_parameters, read_reason

@@ -11,13 +11,9 @@ from typing import Any
 from bot.grammar import HOLD, Command
 from bot.slack.app_context import AppContext, Work
 from bot.slack.forms import actions, approve_form, option_menus, secret_form, shortcuts, task_form
-from bot.slack.ids import (
-    CHANNEL_BLOCK,
-    REASON_BLOCK,
-    RUNBOOK_BLOCK,
-    STEP_BLOCK,
+from bot.slack.ids import CHANNEL_BLOCK, REASON_BLOCK, RUNBOOK_BLOCK, STEP_BLOCK, Form, parameter_block, parameter_of
+from bot.slack.payload_values import (
     DeprecateForm,
-    Form,
     GateRef,
     PickForm,
     RejectForm,
@@ -26,8 +22,6 @@ from bot.slack.ids import (
     SkipForm,
     WhyForm,
     decode,
-    parameter_block,
-    parameter_of,
 )
 from bot.slack.reply import Reply, ReplyTo
 from bot.slack.verbs import control_verbs, deciding, holding, running

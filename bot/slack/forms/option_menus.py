@@ -7,7 +7,8 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from bot.slack.app_context import AppContext
-from bot.slack.ids import INPUT, RunForm, parameter_block
+from bot.slack.ids import INPUT, parameter_block
+from bot.slack.payload_values import RunForm
 from bot.slack.views import fields, offered
 from engine.access.policy import Actor
 from engine.definition.model import Runbook

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.slack.app_context import AppContext, Work
-from bot.slack.ids import INPUT, SECRET_BLOCK, SecretForm, decode
+from bot.slack.ids import INPUT, SECRET_BLOCK
+from bot.slack.payload_values import SecretForm, decode
 from bot.slack.reply import Reply, ReplyTo
 from bot.slack.views.parts import said
 from bot.slack.views.text import code

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.slack.app_context import AppContext
-from bot.slack.ids import PickForm
+from bot.slack.payload_values import PickForm
 from bot.slack.reply import Reply
 from bot.slack.verbs import running
 from bot.slack.views import form

@@ -7,7 +7,8 @@ from typing import Any
 
 from bot.slack.app_context import AppContext, Work
 from bot.slack.forms.complaints import by_block
-from bot.slack.ids import REASON_BLOCK, Form, GateRef, RejectForm, TaskForm, decode, parameter_of
+from bot.slack.ids import REASON_BLOCK, Form, parameter_of
+from bot.slack.payload_values import GateRef, RejectForm, TaskForm, decode
 from bot.slack.reply import Reply, ReplyTo
 from bot.slack.verbs import deciding, manual_tasks
 from bot.slack.verbs.deciding import show_answered

@@ -18,7 +18,8 @@ from bot.slack import home
 from bot.slack.app_context import AppContext
 from bot.slack.client import QUIET
 from bot.slack.forms import actions, modals, shortcuts
-from bot.slack.ids import Action, BadValue, Shortcut
+from bot.slack.ids import Action, Shortcut
+from bot.slack.payload_values import BadValue
 from bot.slack.reply import Reply, ReplyTo
 from bot.slack.transport import origin
 from bot.slack.verbs import commands

@@ -9,7 +9,7 @@ from bot.grammar import HOLD, Command, spell
 from bot.help_text import verbs_about
 from bot.slack.app_context import AppContext
 from bot.slack.ids import Action as Click
-from bot.slack.ids import CommandRef, DeprecateForm
+from bot.slack.payload_values import CommandRef, DeprecateForm
 from bot.slack.reply import Reply
 from bot.slack.verbs import (
     auditing,

@@ -8,7 +8,8 @@ from slack_sdk.models.blocks import Block
 
 from bot.slack import home, questions
 from bot.slack.app_context import AppContext
-from bot.slack.ids import Action, GatePage, GateRef, RejectForm, RunRef, SkipRef, decode
+from bot.slack.ids import Action
+from bot.slack.payload_values import GatePage, GateRef, RejectForm, RunRef, SkipRef, decode
 from bot.slack.reply import Reply
 from bot.slack.verbs import control_verbs, running
 from bot.slack.views import form, gate_form

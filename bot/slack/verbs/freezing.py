@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.slack.app_context import AppContext
 from bot.slack.ids import Action as Click
-from bot.slack.ids import FreezeRef, decode
+from bot.slack.payload_values import FreezeRef, decode
 from bot.slack.reply import Reply
 from bot.slack.verbs.invocation import Invocation
 from bot.slack.views import freezes as views

@@ -8,7 +8,8 @@ from typing import Any
 
 from bot.grammar import HOLD
 from bot.slack.app_context import AppContext
-from bot.slack.ids import Action, RunForm, RunRef, decode
+from bot.slack.ids import Action
+from bot.slack.payload_values import RunForm, RunRef, decode
 from bot.slack.reply import Reply
 from bot.slack.verbs import running
 from bot.slack.verbs.invocation import Invocation, the_run

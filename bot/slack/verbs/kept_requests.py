@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.slack.app_context import AppContext
 from bot.slack.ids import Action as Click
-from bot.slack.ids import KeptRef, decode
+from bot.slack.payload_values import KeptRef, decode
 from bot.slack.reply import Reply
 from bot.slack.verbs.invocation import Invocation
 from bot.slack.verbs.running import started

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bot.slack.app_context import AppContext
-from bot.slack.ids import Action, TaskForm, TaskRef, decode
+from bot.slack.ids import Action
+from bot.slack.payload_values import TaskForm, TaskRef, decode
 from bot.slack.reply import Reply
 from bot.slack.verbs import running
 from bot.slack.verbs.deciding import show_answered

@@ -7,7 +7,8 @@ from typing import Any
 from bot import run_options
 from bot.page import signed_links
 from bot.slack.app_context import AppContext
-from bot.slack.ids import Action, PlanRef, decode
+from bot.slack.ids import Action
+from bot.slack.payload_values import PlanRef, decode
 from bot.slack.reply import Reply, ReplyTo
 from bot.slack.verbs import running
 from bot.slack.verbs.invocation import Invocation

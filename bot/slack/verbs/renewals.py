@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bot.slack.app_context import AppContext
-from bot.slack.ids import Action, VersionPage, VersionRef, VoteRef, decode
+from bot.slack.ids import Action
+from bot.slack.payload_values import VersionPage, VersionRef, VoteRef, decode
 from bot.slack.reply import Reply
 from bot.slack.verbs import version_modal
 from bot.slack.verbs.invocation import Invocation

@@ -14,7 +14,7 @@ from bot.grammar import BREAK_GLASS, HOLD, Command
 from bot.slack.app_context import AppContext
 from bot.slack.client import error_code
 from bot.slack.directory import SLACK_TROUBLE
-from bot.slack.ids import BadValue, RunForm
+from bot.slack.payload_values import BadValue, RunForm
 from bot.slack.reply import ReplyTo
 from bot.slack.verbs.form_values import survives
 from bot.slack.views import fields, form, kept_requests

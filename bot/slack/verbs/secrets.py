@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.grammar import UNREAD, verb
-from bot.slack.ids import SecretForm
+from bot.slack.payload_values import SecretForm
 from bot.slack.verbs.invocation import Invocation
 from bot.slack.verbs.running import open_modal
 from bot.slack.views import secrets as views

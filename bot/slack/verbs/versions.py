@@ -5,7 +5,8 @@ from __future__ import annotations
 from bot import rehearsal_words
 from bot.reach_words import reach_lines, secret_words
 from bot.slack.app_context import AppContext
-from bot.slack.ids import Action, VersionPage, VersionRef, decode
+from bot.slack.ids import Action
+from bot.slack.payload_values import VersionPage, VersionRef, decode
 from bot.slack.reply import Reply
 from bot.slack.verbs import renewals, version_modal
 from bot.slack.views import admin, form, renewal

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from slack_sdk.models.blocks import Block, ButtonElement
 
-from bot.slack.ids import Action, VersionPage, VersionRef
+from bot.slack.ids import Action
+from bot.slack.payload_values import VersionPage, VersionRef
 from bot.slack.views.errors import problem_line, refused
 from bot.slack.views.notice import draft_line
 from bot.slack.views.parts import (

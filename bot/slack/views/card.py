@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from slack_sdk.models.blocks import ActionsBlock, Block, ButtonElement, ConfirmObject
 
-from bot.slack.ids import Action, RunRef, StepRef
+from bot.slack.ids import Action
+from bot.slack.payload_values import RunRef, StepRef
 from bot.slack.views import available_actions, steps
 from bot.slack.views import gate as gates
 from bot.slack.views import task as tasks

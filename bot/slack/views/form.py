@@ -28,8 +28,10 @@ from bot.slack.ids import (
     SECRET_BLOCK,
     STEP_BLOCK,
     THIS_VERSION,
-    DeprecateForm,
     Form,
+)
+from bot.slack.payload_values import (
+    DeprecateForm,
     PickForm,
     Ref,
     RejectForm,

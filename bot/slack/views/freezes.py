@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from slack_sdk.models.blocks import ButtonElement
 
-from bot.slack.ids import Action, FreezeRef
+from bot.slack.ids import Action
+from bot.slack.payload_values import FreezeRef
 from bot.slack.views.parts import Message, actions, button, confirm, message, said, sections
 from bot.slack.views.text import code, inline, person, when
 from engine.runs.freezing import FreezeView, Lifted

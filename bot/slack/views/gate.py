@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from slack_sdk.models.blocks import Block
 
 from bot import preview
-from bot.slack.ids import Action, GatePage, GateRef
+from bot.slack.ids import Action
+from bot.slack.payload_values import GatePage, GateRef
 from bot.slack.views.parts import (
     Message,
     actions,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from bot.slack.ids import Form, RejectForm
+from bot.slack.ids import Form
+from bot.slack.payload_values import RejectForm
 from bot.slack.views import fields, form
 from bot.slack.views.parts import context
 from bot.slack.views.text import code

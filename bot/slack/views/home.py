@@ -18,7 +18,8 @@ from slack_sdk.models.blocks import (
 )
 from slack_sdk.models.blocks.basic_components import DispatchActionConfig
 
-from bot.slack.ids import Action, GateRef, HomeState, encode
+from bot.slack.ids import Action
+from bot.slack.payload_values import GateRef, HomeState, encode
 from bot.slack.views.freezes import freeze_line, stop_button
 from bot.slack.views.lists import run_line, runbook_line
 from bot.slack.views.notice import draft_line

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from slack_sdk.models.blocks import Block
 
-from bot.slack.ids import Action, KeptRef, Ref
+from bot.slack.ids import Action
+from bot.slack.payload_values import KeptRef, Ref
 from bot.slack.views.errors import typed_here
 from bot.slack.views.frozen import frozen_words
 from bot.slack.views.parts import Message, actions, button, confirm, context, message, said, section, sections

@@ -9,7 +9,8 @@ from slack_sdk.models.blocks import Block
 
 from bot import help_text
 from bot.grammar import decode
-from bot.slack.ids import Action, Pick, VersionRef, encode
+from bot.slack.ids import Action
+from bot.slack.payload_values import Pick, VersionRef, encode
 from bot.slack.views.admin import version_line
 from bot.slack.views.parts import Message, button, context, header, message, section, sections
 from bot.slack.views.text import as_json, code, code_block, duration, escape, first_sentence, inline, person, when

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from slack_sdk.models.blocks import Block
 
-from bot.slack.ids import Action, VersionRef
+from bot.slack.ids import Action
+from bot.slack.payload_values import VersionRef
 from bot.slack.views.parts import Message, button, context, message, said, section
 from bot.slack.views.text import code, code_block, duration, inline, person
 from bot.slack.views.why import fact

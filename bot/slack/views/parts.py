@@ -19,7 +19,8 @@ from slack_sdk.models.blocks import (
     SectionBlock,
 )
 
-from bot.slack.ids import Action, Ref, encode
+from bot.slack.ids import Action
+from bot.slack.payload_values import Ref, encode
 from bot.slack.views.text import cut, escape, person, plain
 
 SECTION_LIMIT = 2900

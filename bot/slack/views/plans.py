@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from slack_sdk.models.blocks import Block
 
 from bot import plan_text
-from bot.slack.ids import Action, PlanRef
+from bot.slack.ids import Action
+from bot.slack.payload_values import PlanRef
 from bot.slack.views.parts import Message, actions, button, confirm, context, message, section
 from bot.slack.views.text import code, code_block, inline, link, pieces
 from bot.slack.views.why import people

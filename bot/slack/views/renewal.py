@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from slack_sdk.models.blocks import Block, ButtonElement
 
-from bot.slack.ids import Action, VersionPage, VersionRef, VoteRef
+from bot.slack.ids import Action
+from bot.slack.payload_values import VersionPage, VersionRef, VoteRef
 from bot.slack.views.parts import Message, actions, button, confirm, context, header, in_parts, message, said, section
 from bot.slack.views.text import code, code_block, inline, person, pieces, when
 from storage.catalog_records import VersionRecord

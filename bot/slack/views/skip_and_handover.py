@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from slack_sdk.models.blocks import Block
 
-from bot.slack.ids import Action, RunRef, SkipRef
+from bot.slack.ids import Action
+from bot.slack.payload_values import RunRef, SkipRef
 from bot.slack.views.gate import barred_words
 from bot.slack.views.parts import Message, actions, button, context, message, section
 from bot.slack.views.text import escape, inline, person

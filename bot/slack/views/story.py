@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from slack_sdk.models.blocks import Block
 
 from bot.audit_text import action_words, more_words, why_of
-from bot.slack.ids import Action, ChannelRef
+from bot.slack.ids import Action
+from bot.slack.payload_values import ChannelRef
 from bot.slack.views.lists import run_line
 from bot.slack.views.parts import Message, actions, button, confirm, context, header, message, section, sections, within
 from bot.slack.views.text import code, duration, inline, person, when

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from slack_sdk.models.blocks import Block
 
-from bot.slack.ids import Action, Form, TaskForm, TaskRef
+from bot.slack.ids import Action, Form
+from bot.slack.payload_values import TaskForm, TaskRef
 from bot.slack.views import fields, form
 from bot.slack.views.parts import Message, actions, button, context, message, said, section
 from bot.slack.views.text import as_json, code, duration, inline, person, when
