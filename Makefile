@@ -41,7 +41,7 @@ check-deps: .venv-deps/.ready
 	.venv-deps/bin/python .ci/deps.py $(DEPS_FLAGS)
 
 # Most tests wait for something, so there are more of pytest's workers than cores. The tests of one file stay together.
-AT_ONCE := -n 4 --dist loadfile
+AT_ONCE := -n 4 --dist loadfile --no-loadscope-reorder
 
 test: .venv/.dev
 	$(BIN)/pytest $(AT_ONCE) -m "not slow"
