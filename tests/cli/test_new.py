@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.cli.entry import main
-from engine.definition import skeleton
+from engine.definition import regular_files, skeleton
 from engine.definition.kinds import KINDS
 from engine.definition.load import examine, load
 from engine.definition.schema import document
@@ -113,6 +115,40 @@ def test_nobody_is_asked_where_everything_is_said(folder: Path, capsys: pytest.C
     assert (made.name, made.team, made.risk) == ("Restart api", "payments", "high")
     first = (folder / "restart-api.yaml").read_text().splitlines()[0]
     assert (folder / first.partition("$schema=")[2]).is_file()
+
+
+def test_what_else_cannot_be_read_keeps_nobody_from_a_new_runbook(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file that one may not read, a link, one that is not UTF-8, broken YAML, a folder, a pipe."""
+    (folder / "fails.yaml").symlink_to("/proc/self/mem")
+    (folder / "latin.yaml").write_bytes(b"id: \xff\n")
+    (folder / "broken.yaml").write_text("id: [")
+    (folder / "inside.yaml").mkdir()
+    os.mkfifo(folder / "pipe.yaml")
+    (folder / "nothing.yaml").symlink_to(folder / "gone")
+    (folder / "theirs.yaml").write_text("id: mine")
+    opened = os.open
+
+    def refused(path: Path, *how: int) -> int:
+        if str(path).endswith("theirs.yaml"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return opened(path, *how)
+
+    monkeypatch.setattr(regular_files.os, "open", refused)
+    assert main(["new", "--id", "mine", "--yes"]) == 0
+    told = capsys.readouterr().err
+    assert "theirs.yaml cannot be read (Permission denied): see to it that its id is not mine, too" in told
+    assert "fails.yaml cannot be read (it is a symbolic link" in told
+    assert "latin.yaml" not in told
+    assert load((folder / "mine.yaml").read_bytes(), "x").id == "mine"
+
+
+def test_the_id_of_a_file_that_is_partly_broken_is_taken(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "latin.yaml").write_bytes(b"# \xff\nid: mine\nsteps: [")
+    assert main(["new", "--id", "mine", "--yes"]) == 2
+    assert "latin.yaml has the id mine already" in capsys.readouterr().err
+    assert not (folder / "mine.yaml").exists()
 
 
 def test_questions_are_asked_again_until_the_answer_is_right(
