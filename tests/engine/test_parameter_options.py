@@ -145,7 +145,7 @@ def test_an_answer_whose_items_all_lack_the_value_says_so(harness: Harness, targ
     late = menus.options(harness.rt, CAROL, "demo", "service")
     assert [one.value for one in late.options] == ["api", "web"]
     assert "nothing in its answer" in late.trouble
-    with pytest.raises(InvalidParameters, match="not offered$"):
+    with pytest.raises(InvalidParameters, match=r"not offered$"):
         begun(harness, "web")
 
 

@@ -36,7 +36,7 @@ def refused(error: EngineError, command: str) -> str:
             for name, why in error.fields.items()
         ]
         hint = f"Write each as {code('name=value')}, the value in quotes where it has spaces."
-        return "\n".join(["The parameters do not fit:", *lines[:20], hint])
+        return "\n".join([f"The {error.about} do not fit:", *lines[:20], hint])
     if isinstance(error, InvalidDefinition):
         return "\n".join(problem_line(problem) for problem in error.problems[:8])
     text = typed_here(str(error), command)
