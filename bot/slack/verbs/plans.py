@@ -113,7 +113,9 @@ def _shown(
         file = shared(ctx, reply_to, f"plan-{made.slug}.txt", f"The plan of {made.slug}", whole).text
     draft = kept_plans.keep(ctx.rt, reply_to.user, wanted, made)
     ref = None if made.obstacles else PlanRef(made.slug, made.number, channel, name, draft, made.digest)
-    return views.plan_view(made, ref, changes=changes, file=file, page=_page(ctx, reply_to.user, draft))
+    return views.plan_view(
+        made, ref, ctx.invoked_as(reply_to), changes=changes, file=file, page=_page(ctx, reply_to.user, draft)
+    )
 
 
 def _page(ctx: AppContext, person: str, draft: int) -> str:
