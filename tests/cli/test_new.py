@@ -151,6 +151,33 @@ def test_the_id_of_a_file_that_is_partly_broken_is_taken(folder: Path, capsys: p
     assert not (folder / "mine.yaml").exists()
 
 
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        (
+            "new --id a --stps http --yes",
+            "there is no option --stps; did you mean `--steps`?; “http” is one word too many",
+        ),
+        ("new --id a --risk hgih --yes", "“hgih” is none of low, medium, high; did you mean `high`?"),
+        ("check x.yaml --strit", "there is no option --strit; did you mean `--strict`?"),
+        ("check x.yaml --fromat=json", "there is no option --fromat; did you mean `--format`?"),
+        ("token create U0ALICE01 x --scoeps read", "there is no option --scoeps; did you mean `--scopes`?"),
+        ("token creat", "“creat” is none of create, list, revoke; did you mean `create`?"),
+        ("completion fsh", "did you mean `fish`?"),
+        ("up now", "“now” is one word too many"),
+    ],
+)
+def test_what_is_mistyped_is_named_with_the_nearest(
+    folder: Path, capsys: pytest.CaptureFixture[str], typed: str, says: str
+) -> None:
+    """Nothing is done, and the exit code is that of wrong usage."""
+    with pytest.raises(SystemExit) as ended:
+        main(typed.split())
+    assert ended.value.code == 2
+    assert says in capsys.readouterr().err
+    assert list(folder.iterdir()) == []
+
+
 def test_questions_are_asked_again_until_the_answer_is_right(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

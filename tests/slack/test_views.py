@@ -659,6 +659,9 @@ def test_a_queued_run_says_behind_whom() -> None:
     queued = view(status=ExecutionStatus.PENDING, slot="queued", slot_group="restart-api")
     told = words(check(card.card(replace(queued, ahead=("R-AAAAAA", "R-BBBBBB")))))
     assert "*Queued* for `restart-api`, behind `R-AAAAAA`, `R-BBBBBB`." in told
+    by_hand = words(card.card(view(status=ExecutionStatus.PAUSED, paused_reason="paused by hand")))
+    assert "*Paused* by hand." in by_hand
+    assert "paused by hand" not in by_hand
     assert "*Paused:* look" in words(card.card(view(status=ExecutionStatus.PAUSED, paused_reason="look")))
 
 
