@@ -18,7 +18,7 @@ _PHASES = {
     Phase.ON_FAILURE: "running the steps for a failure",
     Phase.FINALLY: "running the steps that always run",
 }
-_BY_HAND = "paused by hand"
+BY_HAND = "paused by hand"
 """What the engine notes where nobody gave a reason."""
 _NAMED = 10
 """People named in one sentence."""
@@ -147,7 +147,7 @@ def _agreed(event: _Event) -> Sentence:
 
 def _paused(event: _Event) -> Sentence:
     said = event.filled("{who} paused this run") if event.actor else ("paused",)
-    return (*said, *(event.because("reason") if event.text("reason") != _BY_HAND else ()))
+    return (*said, *(event.because("reason") if event.text("reason") != BY_HAND else ()))
 
 
 def _offered(event: _Event) -> Sentence:

@@ -99,15 +99,17 @@ class InvalidDefinition(EngineError):
 
 
 class InvalidParameters(EngineError):
-    """Parameters do not fit their schema.
+    """Parameters, or what else is given by name, do not fit.
 
-    `fields` maps a parameter's name to what is wrong with it; the name "" is for the whole set.
+    `fields` maps a name to what is wrong with its value; the name "" is for the whole set. `about` says what they are
+    the names of, in the plural.
     """
 
     code = "invalid_parameters"
 
-    def __init__(self, fields: Mapping[str, str]) -> None:
+    def __init__(self, fields: Mapping[str, str], about: str = "parameters") -> None:
         self.fields = dict(fields)
+        self.about = about
         super().__init__("; ".join(f"{name}: {why}" if name else why for name, why in self.fields.items()))
 
 

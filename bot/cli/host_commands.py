@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bot.cli.argument_parser import Parser
+
 if TYPE_CHECKING:
     from engine.config.settings import Settings
     from engine.text.redaction import Redactor
@@ -26,20 +28,20 @@ SHELLS = ("bash", "zsh", "fish")
 
 def main(arguments: Sequence[str]) -> int:
     """Do what was asked and return the exit code. Raises `BadSettings`."""
-    chosen = _parser(arguments[0].lower()).parse_args([arguments[0].lower(), *arguments[1:]])
+    chosen, unknown = _parser(arguments[0].lower()).parse_known_args([arguments[0].lower(), *arguments[1:]])
+    if unknown:
+        chosen.parser.refuse(unknown)
     code: int = chosen.act(chosen)
     return code
 
 
-def _parser(chosen: str) -> argparse.ArgumentParser:
+def _parser(chosen: str) -> Parser:
     """Every verb, and the arguments of the chosen one: those of another need not be known, nor what they import."""
-    parser = argparse.ArgumentParser(
-        prog="runbook", description="Runs approved, versioned runbooks from the incident channel."
-    )
+    parser = Parser(prog="runbook", description="Runs approved, versioned runbooks from the incident channel.")
     verbs = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for name, words in VERBS.items():
         verb = verbs.add_parser(name, help=words, description=f"{words[0].upper()}{words[1:]}.")
-        verb.set_defaults(act=_ACTS[name])
+        verb.set_defaults(act=_ACTS[name], parser=verb)
         if name == chosen and name in _ARGUMENTS:
             _ARGUMENTS[name](verb)
     return parser

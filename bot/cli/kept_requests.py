@@ -10,6 +10,7 @@ from bot.cli.connect import Refused
 from bot.cli.invocation import Answer, Invocation
 from bot.cli.people_names import Names
 from bot.grammar import HOLD
+from bot.typed_hints import typed_here
 from storage.records import Json
 
 
@@ -55,7 +56,7 @@ def _released(invocation: Invocation, each: str) -> str:
     try:
         return str(invocation.api.post(f"held-requests/{each}/release")["execution"]["id"])
     except Refused as refusal:
-        return f"not released: {refusal}"
+        return f"not released: {typed_here(str(refusal), 'runbook')}"
 
 
 def reviews(invocation: Invocation) -> Answer:
@@ -90,7 +91,7 @@ def _held_lines(each: Json) -> Iterator[str]:
     if each["reason"]:
         yield f"  because: {each['reason']}"
     if each["frozen"]:
-        yield f"  {names.in_sentence(each['frozen'])}"
+        yield f"  {names.in_sentence(typed_here(each['frozen'], 'runbook'))}"
 
 
 def _asked_lines(each: Json) -> Iterator[str]:

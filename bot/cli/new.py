@@ -13,7 +13,8 @@ from pathlib import Path
 from bot.cli import check, schema, show
 from bot.cli.options import Usage
 from engine.config import settings
-from engine.definition import skeleton
+from engine.definition import regular_files, skeleton
+from engine.definition.load import MAX_BYTES
 from engine.definition.schema import document
 from engine.text.words import did_you_mean, listed
 
@@ -105,8 +106,18 @@ def _must_be_free(slug: str, path: Path, *, force: bool) -> None:
         raise Usage(f"{path} is there already: choose another --id, or say --force to overwrite it.")
     written = re.compile(rf"^id:\s*(['\"]?){re.escape(slug)}\1\s*(#.*)?$", re.MULTILINE)
     for other in sorted(path.parent.glob("[!_.]*.y*ml")):
-        if other != path and other.is_file() and written.search(other.read_text("utf-8", errors="replace")):
+        if other != path and written.search(_text_of(other, slug)):
             raise Usage(f"{other} has the id {slug} already: choose another --id.")
+
+
+def _text_of(other: Path, slug: str) -> str:
+    """What is written there; "" for what cannot be read, which is said and keeps nobody from a runbook of their own."""
+    try:
+        return regular_files.read(other, MAX_BYTES).decode("utf-8", errors="replace")
+    except OSError as error:
+        unknown = f"{other} cannot be read ({error.strerror}): see to it that its id is not {slug}, too"
+        print(show.safe([unknown]), file=sys.stderr)
+        return ""
 
 
 def _write(path: Path, text: str, *, force: bool) -> None:

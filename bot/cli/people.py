@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from bot.cli import (
     admin_verbs,
@@ -23,6 +24,7 @@ from bot.cli.follow import follow
 from bot.cli.invocation import Answer, Invocation
 from bot.cli.options import Options, Usage
 from bot.grammar import Command
+from bot.typed_hints import typed_here
 from storage.records import Json
 
 DONE, FAILED, USAGE, REFUSED, STILL_OPEN, INTERRUPTED = 0, 1, 2, 3, 4, 130
@@ -129,12 +131,13 @@ def _how_to_go_on(run: Json) -> str:
 
 def refused(error: Refused, options: Options) -> int:
     """Say what the API refused, and which exit code that is."""
+    typed = partial(typed_here, command="runbook")
     if options.json:
         print(show.as_json(error.problem))
     elif error.fields:
-        _print(*(f"{name}: {why}" if name else why for name, why in error.fields.items()))
+        _print(*(typed(f"{name}: {why}" if name else why) for name, why in error.fields.items()))
     else:
-        _print(str(error))
+        _print(typed(str(error)))
     if error.status >= 500:
         return FAILED
     return USAGE if error.code in _USAGE_CODES else REFUSED

@@ -6,6 +6,7 @@ from bot import plan_text, run_options
 from bot.cli.connect import Api, Refused, Unreachable
 from bot.cli.invocation import Answer, Invocation
 from bot.cli.people_names import Names
+from bot.typed_hints import typed_here
 from engine.definition import parameters
 from storage.records import Json
 
@@ -44,5 +45,6 @@ def changed(refusal: Refused) -> Answer:
 
 def _lines(found: Json) -> list[str]:
     names = Names(found)
-    told = [names.in_sentence(each) for each in plan_text.lines(found)]
-    return [*told, f"To run exactly this: run {found['runbook']} … plan={found['digest']}"]
+    why = [{**each, "why": typed_here(each["why"], "runbook")} for each in found["obstacles"]]
+    told = [names.in_sentence(each) for each in plan_text.lines({**found, "obstacles": why})]
+    return [*told, f"To run exactly this: runbook run {found['runbook']} … plan={found['digest']}"]

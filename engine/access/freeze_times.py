@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from engine.access.freezes import at_words
@@ -12,6 +13,8 @@ from engine.errors import InvalidParameters
 from engine.text.moments import must_be_shown
 
 LONGEST_MS = 31 * DAY_MS
+OPTIONS: Final = "options of the freeze"
+"""What is told to be wrong where a freeze cannot be set so."""
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)", re.ASCII)
 _FORMS = "18:00, 2026-11-28T18:00, 2026-11-28T18:00+01:00"
 
@@ -24,17 +27,19 @@ def end(until: str, lasting: str, zone: str | None, now: int) -> int:
     """
     until, lasting = until.strip(), lasting.strip()
     if bool(until) == bool(lasting):
-        raise InvalidParameters({"until": f"say when it ends, by until= ({_FORMS}) or by for= (2h, 3d), and only once"})
+        raise InvalidParameters(
+            {"until": f"say when it ends, by until= ({_FORMS}) or by for= (2h, 3d), and only once"}, OPTIONS
+        )
     name, at = ("until", _moment(until, _zone(zone), now)) if until else ("for", now + _duration(lasting))
     try:
         must_be_shown(at)
     except ValueError as error:
-        raise InvalidParameters({name: str(error)}) from error
+        raise InvalidParameters({name: str(error)}, OPTIONS) from error
     if at <= now:
-        raise InvalidParameters({name: f"has to be later than now; {at_words(at)} is past"})
+        raise InvalidParameters({name: f"has to be later than now; {at_words(at)} is past"}, OPTIONS)
     if at - now > LONGEST_MS:
         raise InvalidParameters({name: f"at most 31 days from now; {at_words(at)} is later. Repeating windows are "
-                                       "kept in _calendar.yaml"})  # fmt: skip
+                                       "kept in _calendar.yaml"}, OPTIONS)  # fmt: skip
     return at
 
 
@@ -42,7 +47,7 @@ def _duration(text: str) -> int:
     try:
         return parse_duration(text)
     except ValueError as error:
-        raise InvalidParameters({"for": str(error)}) from error
+        raise InvalidParameters({"for": str(error)}, OPTIONS) from error
 
 
 def _moment(text: str, zone: tzinfo, now: int) -> int:
@@ -56,7 +61,7 @@ def _moment(text: str, zone: tzinfo, now: int) -> int:
     except ValueError:
         found = None
     if found is None or "T" not in text.upper().replace(" ", "T"):
-        raise InvalidParameters({"until": f"`{text[:40]}` is no time; write it like {_FORMS}"})
+        raise InvalidParameters({"until": f"`{text[:40]}` is no time; write it like {_FORMS}"}, OPTIONS)
     return round(found.timestamp() * 1000) if found.tzinfo else _in_zone(found, zone)
 
 

@@ -42,7 +42,7 @@ def set_value(rt: Runtime, actor: Actor, name: str, value: str) -> SecretVersion
     value = without_line_break(value)
     wrong = faults(name, value)
     if wrong:
-        raise InvalidParameters(wrong)
+        raise InvalidParameters(wrong, "fields of the secret")
     keys = keyring_of(rt.settings)
     with acting(rt, actor, Action.SECRET_SET, SecretName(name)):
         secrets.lock(rt.workspace_id, name)

@@ -125,7 +125,7 @@ def _checked(owner: str, name: str, scopes: str, expires: str) -> tuple[frozense
         if not 60_000 <= lifetime <= MAX_DAYS * DAY_MS:
             wrong["expires"] = f"from 1m to {MAX_DAYS}d"
     if wrong:
-        raise InvalidParameters(wrong)
+        raise InvalidParameters(wrong, "options of the token")
     return chosen, lifetime
 
 

@@ -46,4 +46,4 @@ def answered(form: dict[str, Json], answers: Mapping[str, Json]) -> dict[str, Js
             name: why.replace("a parameter of this runbook", "a field of this form")
             for name, why in wrong.fields.items()
         }
-        raise InvalidParameters(told) from None
+        raise InvalidParameters(told, "answers") from None

@@ -284,7 +284,7 @@ def _checked(known: Mapping[str, str], given: Mapping[str, str]) -> dict[str, st
     if len(merged) > MOST_FIELDS:
         wrong[""] = f"an incident has at most {MOST_FIELDS} fields"
     if any(wrong.values()):
-        raise InvalidParameters({name: why for name, why in wrong.items() if why})
+        raise InvalidParameters({name: why for name, why in wrong.items() if why}, "fields of the incident")
     return merged
 
 

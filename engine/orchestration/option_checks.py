@@ -74,6 +74,11 @@ def searches_itself(runbook: Runbook, name: str) -> bool:
     return bool(_rules(runbook, name)[1].search)
 
 
+def takes_unchecked(runbook: Runbook) -> bool:
+    """Whether a value runs that nobody could check, since its system cannot be asked."""
+    return runbook.risk != "high"
+
+
 def must_be_offered(
     rt: Runtime, version: VersionRecord, values: Mapping[str, Json], names: Collection[str] | None = None
 ) -> tuple[str, ...]:
@@ -95,7 +100,7 @@ def must_be_offered(
                 wrong[name] = why
             elif why is None and name not in unchecked:
                 unchecked.append(name)
-    if runbook.risk == "high":
+    if not takes_unchecked(runbook):
         wrong |= {name: _unchecked(asking.away.get(name, "")) for name in unchecked if name not in wrong}
     if wrong:
         raise InvalidParameters(wrong)

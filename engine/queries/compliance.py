@@ -45,6 +45,7 @@ _SECTION_OF = {
     **dict.fromkeys(("step.skip", "step.skip_agree", "step.resolve", "gate.bypassed", *_BY_FORCE), OVERRIDES),
     **dict.fromkeys(("approval.expire", "runbook.approval_expired", "runbook.renew"), EXPIRED),
 }
+_OPTIONS = "options of the report"
 _PAGE = 500
 
 
@@ -90,7 +91,7 @@ def report(rt: Runtime, actor: Actor, since: int | None, until: int | None, team
     month, now = last_month(database.now()), database.now()
     since, until = month if since is None and until is None else (since or 0, now if until is None else until)
     if since >= until:
-        raise InvalidParameters({"until": "the report has to end after it begins"})
+        raise InvalidParameters({"until": "the report has to end after it begins"}, _OPTIONS)
     with acting(rt, actor, Action.REPORT, Team(team)):
         _must_be_known(rt, team)
         detail = {"since": since, "until": until, "team": team}
@@ -102,7 +103,7 @@ def _must_be_known(rt: Runtime, team: str | None) -> None:
     """A misspelt team would have an empty report, and nobody would notice."""
     known = {*policy_of(rt).get("teams", {}), *(each.team for each in runbooks.listing(rt.workspace_id) if each.team)}
     if team is not None and team not in known:
-        raise InvalidParameters({"team": f"there is no such team{did_you_mean(team, known)}"})
+        raise InvalidParameters({"team": f"there is no such team{did_you_mean(team, known)}"}, _OPTIONS)
 
 
 def compiled(rt: Runtime, since: int, until: int, team: str | None = None, actor: Actor = SYSTEM) -> Report:

@@ -64,7 +64,7 @@ def freeze(
     if not reason.strip():
         raise ReasonRequired('A freeze needs a reason: reason="…".')
     if len(reason) > 500:
-        raise InvalidParameters({"reason": "at most 500 characters"})
+        raise InvalidParameters({"reason": "at most 500 characters"}, freeze_times.OPTIONS)
     with database.reading():
         person = people.recall(rt.workspace_id, actor.user_id)
     ends = freeze_times.end(until, lasting, person.tz if person else None, database.now())

@@ -7,7 +7,7 @@ for included. What was answered is shown to who asked, and no part of the plan's
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
@@ -33,11 +33,11 @@ MOST_A_PERSON, SPAN_MS = 6, 10 * 60_000
 _turns = threading.BoundedSemaphore(MOST_AT_ONCE)
 
 
-def make(rt: Runtime, actor: Actor, wanted: Wanted) -> Plan:
+def make(rt: Runtime, actor: Actor, wanted: Wanted, begun: Callable[[], None] = lambda: None) -> Plan:
     """`plans.make`, with each step that has a `dry_run` asked, and its answer beside it.
 
-    Raises as `executions.request` where this person could not start that run now, and `Conflict` where too many are
-    asked for.
+    `begun` is called when everything is decided and the calls, which take a while, are about to be made. Raises as
+    `executions.request` where this person could not start that run now, and `Conflict` where too many are asked for.
     """
     actor = as_of_now(rt, actor)
     about = plans.where_asked(rt, actor, wanted.incident)
@@ -47,6 +47,7 @@ def make(rt: Runtime, actor: Actor, wanted: Wanted) -> Plan:
     if calls:
         with _turn():
             _begin(rt, actor, checked, looked, calls)
+            begun()
             live_calls.make(rt, looked, calls)
             _note_answers(rt, actor, looked, calls)
     return replace(looked.plan, live=_counts(looked))

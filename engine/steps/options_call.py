@@ -54,10 +54,11 @@ def ask(
             items = render(reading.items, {"response": response})
             if not isinstance(items, list):
                 raise Unavailable("its answer has no list where `items` looks for one")
-            found = list(_options(items[:MAX_OPTIONS], response, reading, rules, redactor))
+            items, more = items[:MAX_OPTIONS], len(items) > MAX_OPTIONS
+            found = list(_options(_read(items, response, reading), rules, redactor))
         except EngineError as error:
             raise Unavailable(outgoing(str(error), redactor.redact, MAX_TOLD_BYTES, fold=True)) from None
-    return Offered(tuple(found), database.now(), more=len(items) > MAX_OPTIONS)
+    return Offered(tuple(found), database.now(), more=more)
 
 
 def _answer(
@@ -98,21 +99,29 @@ def _answer(
     return {**dict.fromkeys(FACTS["response"]), **result.answer.everything()}
 
 
-def _options(
-    items: list[Json], response: Mapping[str, Any], reading: Reading, rules: dict[str, Json], redactor: Redactor
-) -> Iterator[Option]:
-    """Each choice once, in the order of the answer; what does not make one is left out."""
-    fits = value_checker(rules).is_valid
-    seen: set[tuple[str, str]] = set()
+def _read(items: list[Json], response: Mapping[str, Any], reading: Reading) -> Iterator[tuple[Json, str]]:
+    """The value and label of each item that has them. Raises `Unavailable` where there are items, and none has."""
     until = time.thread_time() + MAX_CPU_S
+    lacking: list[str] = []
     for item in items:
         if time.thread_time() > until:
             raise Unavailable(f"its answer takes more than {MAX_CPU_S} s to read: have it send less, or let it search")
         visible = {"response": response, "item": item}
         try:
-            value, label = render(reading.value, visible), render_text(reading.label, visible)
-        except ExpressionError:  # an item without what `value` or `label` reads
+            read = render(reading.value, visible), render_text(reading.label, visible)
+        except ExpressionError as error:  # an item without what `value` or `label` reads
+            lacking.append(str(error))
             continue
+        yield read
+    if items and len(lacking) == len(items):
+        raise Unavailable(f"nothing in its answer has what `value` and `label` read: {lacking[0]}")
+
+
+def _options(read: Iterator[tuple[Json, str]], rules: dict[str, Json], redactor: Redactor) -> Iterator[Option]:
+    """Each choice once, in the order of the answer; what does not make one is left out."""
+    fits = value_checker(rules).is_valid
+    seen: set[tuple[str, str]] = set()
+    for value, label in read:
         text = value if isinstance(value, str) else str(value)
         same = (type(value).__name__, text)
         if same in seen or not isinstance(value, str | int | float) or not _is_plain(text, redactor):

@@ -145,6 +145,8 @@ def _linked(found: re.Match[str], values: _Values) -> str | None:
 
 def _told(inside: str) -> str:
     target, _, label = inside.partition("|")
+    if not target:
+        return f"<{inside}>"
     if target.startswith("!date^"):
         return label
     if target[0] in "@#":

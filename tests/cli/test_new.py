@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.cli.entry import main
-from engine.definition import skeleton
+from engine.definition import regular_files, skeleton
 from engine.definition.kinds import KINDS
 from engine.definition.load import examine, load
 from engine.definition.schema import document
@@ -113,6 +115,67 @@ def test_nobody_is_asked_where_everything_is_said(folder: Path, capsys: pytest.C
     assert (made.name, made.team, made.risk) == ("Restart api", "payments", "high")
     first = (folder / "restart-api.yaml").read_text().splitlines()[0]
     assert (folder / first.partition("$schema=")[2]).is_file()
+
+
+def test_what_else_cannot_be_read_keeps_nobody_from_a_new_runbook(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file that one may not read, a link, one that is not UTF-8, broken YAML, a folder, a pipe."""
+    (folder / "fails.yaml").symlink_to("/proc/self/mem")
+    (folder / "latin.yaml").write_bytes(b"id: \xff\n")
+    (folder / "broken.yaml").write_text("id: [")
+    (folder / "inside.yaml").mkdir()
+    os.mkfifo(folder / "pipe.yaml")
+    (folder / "nothing.yaml").symlink_to(folder / "gone")
+    (folder / "theirs.yaml").write_text("id: mine")
+    opened = os.open
+
+    def refused(path: Path, *how: int) -> int:
+        if str(path).endswith("theirs.yaml"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return opened(path, *how)
+
+    monkeypatch.setattr(regular_files.os, "open", refused)
+    assert main(["new", "--id", "mine", "--yes"]) == 0
+    told = capsys.readouterr().err
+    assert "theirs.yaml cannot be read (Permission denied): see to it that its id is not mine, too" in told
+    assert "fails.yaml cannot be read (it is a symbolic link" in told
+    assert "latin.yaml" not in told
+    assert load((folder / "mine.yaml").read_bytes(), "x").id == "mine"
+
+
+def test_the_id_of_a_file_that_is_partly_broken_is_taken(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "latin.yaml").write_bytes(b"# \xff\nid: mine\nsteps: [")
+    assert main(["new", "--id", "mine", "--yes"]) == 2
+    assert "latin.yaml has the id mine already" in capsys.readouterr().err
+    assert not (folder / "mine.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        (
+            "new --id a --stps http --yes",
+            "there is no option --stps; did you mean `--steps`?; “http” is one word too many",
+        ),
+        ("new --id a --risk hgih --yes", "“hgih” is none of low, medium, high; did you mean `high`?"),
+        ("check x.yaml --strit", "there is no option --strit; did you mean `--strict`?"),
+        ("check x.yaml --fromat=json", "there is no option --fromat; did you mean `--format`?"),
+        ("token create U0ALICE01 x --scoeps read", "there is no option --scoeps; did you mean `--scopes`?"),
+        ("token creat", "“creat” is none of create, list, revoke; did you mean `create`?"),
+        ("completion fsh", "did you mean `fish`?"),
+        ("up now", "“now” is one word too many"),
+    ],
+)
+def test_what_is_mistyped_is_named_with_the_nearest(
+    folder: Path, capsys: pytest.CaptureFixture[str], typed: str, says: str
+) -> None:
+    """Nothing is done, and the exit code is that of wrong usage."""
+    with pytest.raises(SystemExit) as ended:
+        main(typed.split())
+    assert ended.value.code == 2
+    assert says in capsys.readouterr().err
+    assert list(folder.iterdir()) == []
 
 
 def test_questions_are_asked_again_until_the_answer_is_right(

@@ -128,6 +128,27 @@ def test_what_came_last_is_offered_and_decides_while_a_system_is_away(harness: H
         begun(harness, "other")
 
 
+def test_an_answer_whose_items_all_lack_the_value_says_so(harness: Harness, target: Any) -> None:
+    """It counts as none: what came last is offered. One item that has it, or an empty list, is an answer."""
+    strange = [{"key": "api"}, {"key": "web"}]
+    target.does["/services"] = [
+        says({"services": strange}), says({"services": [*SERVICES, *strange]}), says({"services": strange}),
+        says({"services": []}),
+    ]  # fmt: skip
+    published(harness, target, cache="1s")
+    found = menus.options(harness.rt, CAROL, "demo", "service")
+    assert found.trouble.startswith("nothing in its answer has what `value` and `label` read: ")
+    assert "id" in found.trouble.partition("read: ")[2]
+    begun(harness, "api")  # asks anew: a start does not go by what failed a moment ago
+    assert labels(harness) == ["The API", "The web shop"]
+    time.sleep(1.05)
+    late = menus.options(harness.rt, CAROL, "demo", "service")
+    assert [one.value for one in late.options] == ["api", "web"]
+    assert "nothing in its answer" in late.trouble
+    with pytest.raises(InvalidParameters, match=r"not offered$"):
+        begun(harness, "web")
+
+
 def test_without_any_answer_a_value_is_taken_unchecked_but_for_high_risk(harness: Harness, target: Any) -> None:
     """The run says that nobody checked it; what its own schema forbids is refused all the same."""
     target.does["/services"] = [answer(b"<html>", "200 OK", "Content-Type: text/html")]

@@ -290,6 +290,21 @@ def test_a_vote_at_a_gate_sees_the_place(harness: Harness, target: Target) -> No
     assert target.url("/x") in json.dumps(gate.approval.preview)
 
 
+@pytest.mark.parametrize(
+    ("own", "asked", "lines"),
+    [("safe", "plain", [9]), ("plain", "plain", [8]), ("plain", "safe", [8]), ("safe", "safe", [])],
+)
+def test_a_target_of_a_check_is_asked_the_same(own: str, asked: str, lines: list[int]) -> None:
+    known = {"plain": {"url": "http://cache.example.com"}, "safe": {"url": "https://api.example.com"}}
+    text = (
+        "apiVersion: runbook/v1\nid: demo\nname: Demo\nsteps:\n- id: a\n  type: http\n  idempotent: true\n"
+        f"  with: {{method: POST, target: {own}, path: /x}}\n  dry_run: {{target: {asked}, path: /check}}\n"
+    )
+    examined = examine(text.encode(), "demo.yaml", warned=lambda found: cautions(found, known))
+    assert examined.problems == ()
+    assert [each.line for each in examined.warnings if each.rule == "plain-http"] == lines
+
+
 def test_a_target_in_plain_http_is_warned_of_where_it_is_called() -> None:
     """By name and by URL, as a step's own `url` is; not on this machine, nor one that is encrypted or idle."""
     steps = [call("a", "plain"), call("b", "safe"), call("c", "here")]

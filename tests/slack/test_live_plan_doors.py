@@ -134,6 +134,20 @@ def test_slack_tells_at_once_that_it_asks_and_then_what_came(bot: Stage, service
     assert "Run exactly this" in told
 
 
+def test_what_is_in_the_way_says_what_to_type_here(bot: Stage) -> None:
+    assert "`/runbook admin approve draft`" in bot.say("plan draft", CAROL)
+
+
+def test_a_refusal_is_all_that_is_said_of_a_live_plan(bot: Stage, service: Service) -> None:
+    """Nothing is asked of a draft, nor for who may not start it, so nothing says that it is."""
+    for slug, who in (("draft", CAROL), ("asked", OSCAR), ("asked version=99", CAROL)):
+        before = len(bot.private(who))
+        told = bot.say(f"plan {slug} live=yes", who)
+        time.sleep(0.3)
+        assert [shown(each) for each in bot.private(who)[before:]] == [told]
+        assert "Asking what" not in told
+
+
 def test_nobody_else_waits_for_calls_that_hang(bot: Stage, service: Service, rest: Rest) -> None:
     """As many as one process makes, from two doors; pages of the API and other commands are answered meanwhile."""
     service.let.clear()

@@ -101,7 +101,9 @@ def test_a_form_that_is_open_when_it_ends_changes_nothing(bot: Stage) -> None:
 def test_words_do_as_well(bot: Stage) -> None:
     """Answers are read by the form; somebody without a role may not say so."""
     run, _ = asked(bot, "fourth")
-    assert "slot" in bot.say(f"done {run} swap", CAROL)
+    told = bot.say(f"done {run} swap", CAROL)
+    assert "The answers do not fit:" in told
+    assert "slot" in told
     assert "may" in bot.say(f"done {run} swap slot=3", "U0OSCAR01")
     assert "by hand" in bot.say(f"why {run}", CAROL)
     assert "could not be done" in bot.say(f'could-not {run} note="it is locked"', CAROL, CHANNEL)

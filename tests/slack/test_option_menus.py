@@ -75,7 +75,7 @@ def there(request: pytest.FixtureRequest, tmp_path: Path, inventory: Inventory) 
         url = inventory.server.url().rstrip("/")
         opened = f"inventory: {{url: '{url}', allow_private: true}}"
         (running.rt.settings.runbooks_dir / "_targets.yaml").write_text(f"targets: {{{opened}}}")
-        ready_with(running, {"pick": FORM})
+        ready_with(running, {"pick": FORM, "grave": f"risk: high\n{FORM}"})
         yield running
 
 
@@ -154,6 +154,20 @@ def test_what_came_last_is_offered_while_the_system_is_away(there: Stage, invent
     told = submit(there, form, service=typed["value"])
     run = "R-" + told.split("R-")[1][:6]
     wait_for(lambda: "unchecked" in "\n".join(there.in_thread(there.card(run)["ts"])))
+
+
+def test_at_high_risk_nothing_typed_is_offered(there: Stage, inventory: Inventory) -> None:
+    """The menu says that it would be refused and why nothing is there, and the form says so again."""
+    inventory.away = True
+    assert there.command("run grave")["ok"]
+    form = there.form()
+    for typed in ("", "by-hand"):
+        assert texts(options(there, form, "service", typed)) == [
+            "High risk: nothing unchecked runs. Try again once it can be asked"
+        ]
+    (note,) = options(there, form, "service", "by-hand")
+    refused = there.post("submit", user=CAROL, view_id=form["id"], values={"service": note["value"], "reason": "down"})
+    assert "nothing unchecked runs at high risk" in json.dumps(refused)
 
 
 def test_nobody_else_is_offered_anything(there: Stage, inventory: Inventory) -> None:

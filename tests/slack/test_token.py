@@ -27,7 +27,9 @@ def test_what_is_wrong_is_said(bot: Stage) -> None:
     """A word that is none of the three, a name that lacks, a scope there is not."""
     assert "not one of list, create, revoke" in bot.say("token give")
     assert "needs something more" in bot.say("token create")
-    assert "one or more of read, run, approve, admin" in bot.say("token create x scopes=all")
+    told = bot.say("token create x scopes=all")
+    assert "The options of the token do not fit:" in told
+    assert "one or more of read, run, approve, admin" in told
 
 
 def test_a_mention_is_answered_in_private(bot: Stage) -> None:

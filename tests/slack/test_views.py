@@ -24,8 +24,10 @@ from bot.slack.views import skip_and_handover as asked_post
 from bot.slack.views.gate import gate_blocks, gate_post, parts
 from bot.slack.views.home import HomeContent, home_view
 from bot.slack.views.parts import Message, said
+from engine.access import freeze_times
 from engine.access.policy import Gate, Verdict
 from engine.catalog.sync import SyncChange, SyncReport
+from engine.definition import forms
 from engine.definition.model import Step
 from engine.errors import Conflict, InvalidDefinition, InvalidParameters, NotAllowed
 from engine.orchestration.parameter_changes import Changed
@@ -494,6 +496,17 @@ def test_a_refusal_says_what_to_type_here() -> None:
     assert "`@runbook admin rollback demo` brings `demo` back, `@runbook runs all` lists" in told
 
 
+def test_a_refusal_says_what_the_names_are_of() -> None:
+    """A value that does not fit is one of a run's parameters, of a form's answers, or of what is being made."""
+    assert words(errors.refusal(InvalidParameters({"x": "no"}), "/runbook")).startswith("The parameters do not fit:")
+    with pytest.raises(InvalidParameters) as of_a_freeze:
+        freeze_times.end("noon", "", None, 0)
+    assert words(errors.refusal(of_a_freeze.value, "/runbook")).startswith("The options of the freeze do not fit:")
+    with pytest.raises(InvalidParameters) as of_a_form:
+        forms.answered({"type": "object", "properties": {}}, {"x": 1})
+    assert words(errors.refusal(of_a_form.value, "/runbook")).startswith("The answers do not fit:")
+
+
 def test_a_card_says_what_the_rehearsal_came_to() -> None:
     """How many passed, which failed, what is covered, and how the way has changed; however much that is."""
     case = {"name": "<!here> fails", "failures": ["outcome: expected SUCCESS, and it was FAILED " + "x" * 3_000]}
@@ -646,6 +659,9 @@ def test_a_queued_run_says_behind_whom() -> None:
     queued = view(status=ExecutionStatus.PENDING, slot="queued", slot_group="restart-api")
     told = words(check(card.card(replace(queued, ahead=("R-AAAAAA", "R-BBBBBB")))))
     assert "*Queued* for `restart-api`, behind `R-AAAAAA`, `R-BBBBBB`." in told
+    by_hand = words(card.card(view(status=ExecutionStatus.PAUSED, paused_reason="paused by hand")))
+    assert "*Paused* by hand." in by_hand
+    assert "paused by hand" not in by_hand
     assert "*Paused:* look" in words(card.card(view(status=ExecutionStatus.PAUSED, paused_reason="look")))
 
 

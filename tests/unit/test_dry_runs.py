@@ -55,6 +55,34 @@ def test_it_is_kept_with_the_version_and_called_by_its_target() -> None:
     assert codec.digest(codec.canonical(plain)) != codec.digest(data)
 
 
+PLAIN = "http://a.example/check"
+
+
+@pytest.mark.parametrize(
+    ("with_", "dry_run", "kind", "lines"),
+    [
+        (CALL, {"url": PLAIN}, "http", [("plain-http", 8)]),
+        (CALL, {"text": '{"n": "{{ execution.reason }}"}'}, "http", [("unquoted-json", 8)]),
+        ({**CALL, "url": PLAIN}, {"query": {"check": "1"}}, "http", [("plain-http", 7)]),
+        ({**CALL, "url": PLAIN}, {"url": f"{PLAIN}/2"}, "http", [("plain-http", 7), ("plain-http", 8)]),
+        ({**CALL, "url": PLAIN}, {"url": "https://a.example/check"}, "http", [("plain-http", 7)]),
+        (CALL, {"url": "http://localhost:80/check"}, "http", []),
+        (
+            {"target": "localhost:50051", "service": "a.B", "method": "C", "tls": False},
+            {"target": "a.example:50051"}, "grpc", [("plain-http", 8)],
+        ),
+    ],
+)  # fmt: skip
+def test_its_own_call_is_asked_what_any_call_is(
+    with_: object, dry_run: object, kind: str, lines: list[tuple[str, int]]
+) -> None:
+    """What it takes from the step is told once, at the step."""
+    examined = examine(file(dry_run, with_, kind), "f")
+    assert examined.problems == ()
+    asked = {"plain-http", "unquoted-json"}
+    assert [(each.rule, each.line) for each in examined.warnings if each.rule in asked] == lines
+
+
 @pytest.mark.parametrize(
     ("dry_run", "kind", "says"),
     [

@@ -122,6 +122,17 @@ def test_markup_reads_as_text() -> None:
     assert mrkdwn.readable(made) == "*a* @U0123ABC @S0123ABC @here #C0123ABC the page (https://h.io/) a@h.io"
 
 
+@pytest.mark.parametrize("written", ["<|x>", "<|>", "a <|b|c> d"])
+def test_what_names_nothing_reads_as_it_is_written(written: str) -> None:
+    assert mrkdwn.readable(written) == written
+
+
+@given(NASTY)
+def test_any_text_can_be_read(text: str) -> None:
+    """Also one that nobody composed: instructions come from wherever they were kept."""
+    assert ("<" in mrkdwn.readable(f"{text}&lt;")) is True
+
+
 def test_what_is_missing_or_too_much_is_an_error() -> None:
     with pytest.raises(ExpressionError, match="who"):
         rendered("<@{{ params.who }}>")

@@ -66,6 +66,23 @@ def test_a_note_is_no_value() -> None:
         offered.value_of(group["options"][0])
 
 
+@pytest.mark.parametrize("typed", [None, "api"])
+def test_at_high_risk_nothing_that_was_typed_can_be_chosen(typed: str | None) -> None:
+    (group,) = offered.suggested(Offered(trouble="it answered 503"), typed, unchecked=False)["option_groups"]
+    (option,) = group["options"]
+    assert group["label"]["text"] == "Could not be asked now: it answered 503"
+    assert option["text"]["text"] == "High risk: nothing unchecked runs. Try again once it can be asked"
+    with pytest.raises(ValueError, match="nothing unchecked runs at high risk"):
+        offered.value_of(option)
+
+
+@given(st.text(max_size=300))
+def test_why_it_could_not_be_asked_fits_above_the_menu(trouble: str) -> None:
+    (group,) = offered.suggested(Offered(trouble=f"x{trouble}"), None)["option_groups"]
+    assert group["label"]["text"].startswith("Could not be asked now: x")
+    assert len(group["label"]["text"]) <= 75
+
+
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 40), st.booleans()), max_size=40))
 def test_an_answer_is_asked_for_again_when_its_time_is_over(moves: list[tuple[str, int, bool]]) -> None:
     """Within its time what is kept is given; after it the system is asked, unless it failed less than 5 s before."""

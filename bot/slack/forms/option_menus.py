@@ -16,6 +16,7 @@ from engine.definition.parameter_options import KEY
 from engine.definition.parameters import coerce
 from engine.errors import NotApproved
 from engine.option_cache import Offered
+from engine.orchestration.option_checks import takes_unchecked
 from engine.runs import parameter_options
 from storage.records import Json
 
@@ -25,11 +26,12 @@ def suggest(ctx: AppContext, actor: Actor, ref: RunForm, runbook: Runbook, name:
 
     A version that nobody approved asks nobody: its form is open because two people may let it run.
     """
+    value, unchecked = _as_value(fields.properties(runbook)[name], typed.strip()), takes_unchecked(runbook)
     try:
         found = parameter_options.options(ctx.rt, actor, ref.slug, name, typed, ref.number)
     except NotApproved as refused:
-        found = Offered(trouble=str(refused))
-    return offered.suggested(found, _as_value(fields.properties(runbook)[name], typed.strip()))
+        found, unchecked = Offered(trouble=str(refused)), True
+    return offered.suggested(found, value, unchecked=unchecked)
 
 
 def with_long_values(

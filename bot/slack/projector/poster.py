@@ -218,10 +218,6 @@ class Poster:
             raise NotNow from trouble
 
 
-def _unsure(trouble: SlackApiError) -> bool:
-    return trouble.response.status_code >= 500 or error_code(trouble) in UNSURE
-
-
 def _is(message: Posted, mark: Mark) -> bool:
     metadata = message.get("metadata") or {}
     wanted = {"run": mark.run, "key": mark.key}

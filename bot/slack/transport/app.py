@@ -26,6 +26,7 @@ from bot.slack.verbs import commands
 from bot.slack.views.errors import accident_text
 from bot.slack.views.form import refused_view
 from bot.slack.views.text import escape
+from bot.typed_hints import typed_here
 from engine import database_errors
 from engine.errors import EngineError
 
@@ -175,7 +176,7 @@ def _submitted(ctx: AppContext, body: dict[str, Any], key: str | None) -> dict[s
         submission = modals.read(ctx, str(body["user"]["id"]), body["view"])
     except EngineError as error:
         log.info("A form was refused: %s", error)
-        return _refused_form(escape(str(error), 1500))
+        return _refused_form(escape(typed_here(str(error), ctx.command), 1500))
     except (BadValue, ValueError, KeyError):
         return _refused_form("This form is from an older version. Open it again.")
     except Exception as error:

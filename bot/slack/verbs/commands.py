@@ -52,19 +52,18 @@ def answer(ctx: AppContext, command: Command, reply: Reply, *, instead: bool = F
     With `instead` the outcome takes the place of the private message that was clicked. Raises EngineError and
     GrammarError.
     """
-    invocation = Invocation(ctx, ctx.actor_at(reply.reply_to), reply.reply_to, command)
+    tell = reply.instead if instead else reply.privately
+    invocation = Invocation(ctx, ctx.actor_at(reply.reply_to), reply.reply_to, command, tell)
     authorise(ctx.rt, invocation.actor, Action.VIEW, None)
     projection.retry_channel(ctx.rt, reply.reply_to.channel)
     if command.verb in _DECISIONS:
         ctx.directory.refresh_groups()
-    if progress := plans.being_made(invocation):
-        (reply.instead if instead else reply.privately)(progress)
     try:
         message = _VERBS[command.verb](invocation)
     except Several as several:
         message = lists.pick_view(several.runs, spell(command), invocation.invoked_as)
     if message is not None:
-        (reply.instead if instead else reply.privately)(message)
+        tell(message)
 
 
 def _help(invocation: Invocation) -> Message:

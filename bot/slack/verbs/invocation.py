@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from bot.grammar import Command, GrammarError, verb
 from bot.slack.app_context import AppContext
 from bot.slack.reply import ReplyTo
+from bot.slack.views.parts import Message
 from engine.access.policy import Actor
 from engine.errors import Conflict
 from engine.queries import projection
@@ -23,12 +24,13 @@ _MOST = 20
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """One command, who gave it, and where."""
+    """One command, who gave it, and where. `tell` is for what is said while it is still being done."""
 
     ctx: AppContext
     actor: Actor
     reply_to: ReplyTo
     command: Command
+    tell: Callable[[Message], None]
 
     @property
     def invoked_as(self) -> str:

@@ -32,23 +32,15 @@ def plan(invocation: Invocation) -> Message:
     given, reason, live = run_options.read_plan(invocation.command, schema)
     values = parameters.coerce(schema, given)
     wanted = _wanted(slug, number, values, reason, reply_to.channel, reply_to.channel_name)
-    made = (live_plans.make if live else plans.make)(ctx.rt, actor, wanted)
+    if live:
+        made = live_plans.make(ctx.rt, actor, wanted, lambda: invocation.tell(_being_asked(slug)))
+    else:
+        made = plans.make(ctx.rt, actor, wanted)
     return _shown(ctx, reply_to, wanted, made, ())
 
 
-def is_live(invocation: Invocation) -> bool:
-    """Whether a `plan` is to ask what it calls."""
-    if invocation.command.verb != "plan":
-        return False
-    schema = catalog.definition(catalog.version(invocation.ctx.rt, *invocation.command.target)).parameters
-    return run_options.read_plan(invocation.command, schema)[2]
-
-
-def being_made(invocation: Invocation) -> Message | None:
+def _being_asked(slug: str) -> Message:
     """What is said at once of a plan that takes a while."""
-    if not is_live(invocation):
-        return None
-    slug = invocation.command.target[0]
     return said(f"⏳ Asking what {code(slug)} calls, in check mode. This takes {live_calls.ALL_MS // 1000} s at most …")
 
 
@@ -121,7 +113,9 @@ def _shown(
         file = shared(ctx, reply_to, f"plan-{made.slug}.txt", f"The plan of {made.slug}", whole).text
     draft = kept_plans.keep(ctx.rt, reply_to.user, wanted, made)
     ref = None if made.obstacles else PlanRef(made.slug, made.number, channel, name, draft, made.digest)
-    return views.plan_view(made, ref, changes=changes, file=file, page=_page(ctx, reply_to.user, draft))
+    return views.plan_view(
+        made, ref, ctx.invoked_as(reply_to), changes=changes, file=file, page=_page(ctx, reply_to.user, draft)
+    )
 
 
 def _page(ctx: AppContext, person: str, draft: int) -> str:

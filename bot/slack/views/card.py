@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from slack_sdk.models.blocks import ActionsBlock, Block, ButtonElement, ConfirmObject
 
+from bot.event_text import BY_HAND
 from bot.slack.ids import Action
 from bot.slack.payload_values import RunRef, StepRef
 from bot.slack.views import available_actions, steps
@@ -71,7 +72,8 @@ def _trouble(view: ExecutionView) -> list[Block]:
         behind = ", ".join(code(each) for each in view.ahead) or "nobody any more"
         found.append(section(f"*Queued* for {code(execution.slot_group or '')}, behind {behind}."))
     if execution.status is ExecutionStatus.PAUSED and execution.paused_reason:
-        found.append(section(f"*Paused:* {escape(execution.paused_reason, 600)}"))
+        by_hand = execution.paused_reason == BY_HAND
+        found.append(section("*Paused* by hand." if by_hand else f"*Paused:* {escape(execution.paused_reason, 600)}"))
     if why:
         cancelled = (
             execution.pending_result is ExecutionStatus.CANCELLED or execution.status is ExecutionStatus.CANCELLED

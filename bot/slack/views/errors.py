@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import PurePath
 
 from bot import help_text
@@ -11,12 +10,10 @@ from bot.slack.views.frozen import frozen_words
 from bot.slack.views.parts import Message, message, said, section
 from bot.slack.views.text import code, escape, inline
 from bot.slack.views.why import people
+from bot.typed_hints import typed_here
 from bot.verbs import VERBS
 from engine.errors import EngineError, Frozen, InvalidDefinition, InvalidParameters, NotAllowed
 from engine.text.problem import Problem
-
-_HINT = re.compile(rf"`((?:{'|'.join(verb.name for verb in VERBS)})(?: [^`]*)?)`")
-"""A verb in code, as the engine writes what could be typed: it does not know what reaches this bot."""
 
 
 def refusal(error: EngineError, command: str) -> Message:
@@ -33,21 +30,16 @@ def refused(error: EngineError, command: str) -> str:
     if isinstance(error, InvalidParameters):
         lines = [
             f"• {code(name, 100)}: {escape(why, 300)}" if name else f"• {escape(why, 300)}"
-            for name, why in error.fields.items()
+            for name, why in ((name, typed_here(said, command)) for name, said in error.fields.items())
         ]
         hint = f"Write each as {code('name=value')}, the value in quotes where it has spaces."
-        return "\n".join(["The parameters do not fit:", *lines[:20], hint])
+        return "\n".join([f"The {error.about} do not fit:", *lines[:20], hint])
     if isinstance(error, InvalidDefinition):
         return "\n".join(problem_line(problem) for problem in error.problems[:8])
     text = typed_here(str(error), command)
     sentence = frozen_words(text, 1500) if isinstance(error, Frozen) else escape(text, 2000)
     ask = error.ask if isinstance(error, NotAllowed) else ()
     return f"{sentence} Ask {people(ask)}." if ask else sentence
-
-
-def typed_here(sentence: str, command: str) -> str:
-    """A sentence of the engine with `command` before each verb that it says could be typed."""
-    return _HINT.sub(lambda hint: f"`{command} {hint[1]}`", sentence)
 
 
 def problem_line(problem: Problem) -> str:

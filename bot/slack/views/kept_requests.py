@@ -8,10 +8,10 @@ from slack_sdk.models.blocks import Block
 
 from bot.slack.ids import Action
 from bot.slack.payload_values import KeptRef, Ref
-from bot.slack.views.errors import typed_here
 from bot.slack.views.frozen import frozen_words
 from bot.slack.views.parts import Message, actions, button, confirm, context, message, said, section, sections
 from bot.slack.views.text import as_json, code, inline, person, when
+from bot.typed_hints import typed_here
 from engine.runs.break_glass import in_words
 from engine.runs.executions import Accepted
 from engine.runs.held_requests import HeldView

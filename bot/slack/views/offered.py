@@ -30,7 +30,9 @@ from storage.records import Json
 MOST, TEXT, VALUE = 100, 75, 150
 """Options in a menu, and characters of an option's text and value, as Slack takes them."""
 NOTHING = "!"
-"""The value of an option that only says something."""
+"""The value of an option that only says that something is to be typed."""
+UNCHECKABLE = "!unchecked"
+"""The value of an option that only says that nothing can be chosen now."""
 _HASH = "#"
 
 
@@ -54,10 +56,10 @@ def menu(schema: Mapping[str, Json], value: Json) -> InputInteractiveElement:
     )  # fmt: skip
 
 
-def suggested(found: Offered, typed: Json) -> dict[str, Any]:
+def suggested(found: Offered, typed: Json, *, unchecked: bool = True) -> dict[str, Any]:
     """What Slack is answered; `typed` is what was typed as a value, None for nothing.
 
-    Where a system never answered, what was typed is the one choice there is.
+    Where a system never answered, what was typed is the one choice there is, if the run takes what is `unchecked`.
     """
     options = _apart([_option(one.value, one.label) for one in found.options[:MOST]])
     if not found.trouble:
@@ -65,8 +67,11 @@ def suggested(found: Offered, typed: Json) -> dict[str, Any]:
     if found.options or found.as_of is not None:
         at = datetime.fromtimestamp((found.as_of or 0) / 1000, UTC).strftime("%H:%M UTC")
         return _group(f"As of {at}; could not be asked now", options) if options else {"options": []}
+    why = f"Could not be asked now: {found.trouble}"
+    if not unchecked:
+        return _group(why, [_note("High risk: nothing unchecked runs. Try again once it can be asked", UNCHECKABLE)])
     if typed is None:
-        return _group("Could not be asked now", [_note("Type the value: it is taken as you type it")])
+        return _group(why, [_note("Type the value: it is taken as you type it", NOTHING)])
     return _group("Could not be asked now: nobody has checked this", [_option(typed, _text(typed))])
 
 
@@ -75,6 +80,8 @@ def value_of(option: Mapping[str, Any]) -> Json:
     carried = str(option.get("value", ""))
     if carried == NOTHING:
         raise ValueError("is not chosen yet: type the value, and choose what you typed")
+    if carried == UNCHECKABLE:
+        raise ValueError("could not be asked for, and nothing unchecked runs at high risk: try again once it can be")
     if is_hash(carried):
         raise ValueError("is too long to be read back now: choose it once more")
     return json.loads(carried)
@@ -95,8 +102,8 @@ def _option(value: Json, label: str) -> Option:
     return Option(text=_plain(label or _text(value)), value=key_of(value))
 
 
-def _note(text: str) -> Option:
-    return Option(text=_plain(text), value=NOTHING)
+def _note(text: str, value: str) -> Option:
+    return Option(text=_plain(text), value=value)
 
 
 def _apart(options: Sequence[Option]) -> list[Option]:

@@ -12,6 +12,7 @@ from bot.slack.payload_values import PlanRef
 from bot.slack.views.parts import Message, actions, button, confirm, context, message, section
 from bot.slack.views.text import code, code_block, inline, link, pieces
 from bot.slack.views.why import people
+from bot.typed_hints import typed_here
 from engine.runs.plan_records import Obstacle, Plan
 
 _PIECE = 2_500
@@ -32,12 +33,12 @@ def text(plan: Plan) -> str:
 
 
 def plan_view(
-    plan: Plan, ref: PlanRef | None, *, changes: Iterable[str] = (), file: str = "", page: str = ""
+    plan: Plan, ref: PlanRef | None, command: str, *, changes: Iterable[str] = (), file: str = "", page: str = ""
 ) -> Message:
     """The plan with its Run button, which is there where `ref` is given and nothing is in the way.
 
     `changes` are what differs from the plan before it, `file` says where the whole of a long one is, and `page` is
-    the address of its page for this person alone.
+    the address of its page for this person alone. `command` is put before a verb that is hinted at.
     """
     title = f"What {code(f'{plan.slug}@{plan.number}')} would do. Nothing was done."
     if any(count for word, count in (plan.live or {}).items() if word != "not_called"):
@@ -50,7 +51,7 @@ def plan_view(
     blocks.append(section(title))
     said = "\n".join(plan_text.lines(plan.as_json(), obstacles=not plan.obstacles))
     blocks += [section(code_block(each)) for each in list(pieces(said, _PIECE))[:_PIECES]]
-    blocks += [section(_in_the_way(each)) for each in plan.obstacles[:_OBSTACLES]]
+    blocks += [section(_in_the_way(each, command)) for each in plan.obstacles[:_OBSTACLES]]
     if file:
         blocks.append(context(file))
     if page:
@@ -61,6 +62,6 @@ def plan_view(
     return message(title, blocks)
 
 
-def _in_the_way(obstacle: Obstacle) -> str:
+def _in_the_way(obstacle: Obstacle, command: str) -> str:
     ask = f" Ask {people(obstacle.ask)}." if obstacle.ask else ""
-    return f"⛔ You cannot start it now: {inline(obstacle.why, 900)}{ask}"
+    return f"⛔ You cannot start it now: {inline(typed_here(obstacle.why, command), 900)}{ask}"

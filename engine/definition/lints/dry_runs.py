@@ -1,4 +1,4 @@
-"""Checks of `dry_run` that no live plan ever makes."""
+"""Checks of `dry_run` that no live plan ever makes, and what deserves a second look in what they send."""
 
 from __future__ import annotations
 
@@ -17,13 +17,29 @@ _LATER = frozenset({"steps", "now"})
 
 
 def findings(runbook: Runbook) -> Iterator[Finding]:
-    """Every `dry_run` that is behind a gate in any run, or reads what is never known before the run."""
+    """Every `dry_run` that no live plan asks, and what deserves a second look in the call that one says."""
+    yield from (each for placed in every_step(runbook) for each in _cautions(placed))
     found = [(placed.step, asked) for placed in every_step(runbook) for asked in dry_run_of(placed)]
     before = gate_graph.before(runbook) if found else {}
     for step, asked in found:
         why = _read_later(asked) or _gate_before(runbook, step, before)
         if why:
             yield Finding(asked.with_path, f"no live plan ever asks this: {why}", at_key=True, rule="unasked-dry-run")
+
+
+def _cautions(placed: Placed) -> Iterator[Finding]:
+    """What a call of its kind is asked, as far as what `dry_run` says is to blame and not the step's own `with`."""
+    known = {(each.rule, each.message) for each in _asked(placed)}
+    for checked in dry_run_of(placed):
+        for each in _asked(checked):
+            (key,) = each.path[len(checked.with_path) :]
+            changed = checked.step.with_.get(str(key)) != placed.step.with_.get(str(key))
+            if changed or (each.rule, each.message) not in known:
+                yield each
+
+
+def _asked(placed: Placed) -> Iterator[Finding]:
+    return kind_of(placed.step).caution(placed.step, placed.path, placed.with_path)
 
 
 def _read_later(asked: Placed) -> str:
