@@ -70,7 +70,7 @@ def wait_for(
 
 @contextmanager
 def running(
-    command: Sequence[str], log: Path, ready: Callable[[], bool], within_s: float = 20, **how: Any
+    command: Sequence[str], log: Path, ready: Callable[[], bool], within_s: float = 60, **how: Any
 ) -> Iterator[None]:
     """The command as a process that is `ready`, and ended with the block; `how` is what Popen takes."""
     with log.open("wb") as out:

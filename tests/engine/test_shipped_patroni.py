@@ -215,7 +215,7 @@ def ready(harness: Harness, cluster: Cluster, proxy: str, target: Target) -> Non
     harness.know_groups(GROUPS)
     real_servers.know_secrets(harness, {"patroni_password": PASSWORD})
     real_servers.approve(harness, targets, *RUNBOOKS)
-    real_servers.wait_for(cluster.whole, "the cluster", 30)
+    real_servers.wait_for(cluster.whole, "the cluster", 80)
 
 
 def test_a_replica_is_restarted(harness: Harness, cluster: Cluster) -> None:
