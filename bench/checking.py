@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from engine.definition.rehearsals import is_rehearsal
 FILES = 1_000
 ROOT = Path(__file__).parents[1]
 BOOKS = ROOT / "runbooks.d"
+_HOST = re.compile(r"(https?://[\w.-]*)\bexample\.com")
 RULES = len(list(BOOKS.glob("_*.yaml"))) + len(list(BOOKS.glob("_templates/*.yaml")))
 
 
@@ -46,6 +48,7 @@ def written(folder: Path, files: int) -> int:
     for number in range(files):
         text = shipped[number % len(shipped)]
         slug = text.partition("\nid: ")[2].partition("\n")[0]
-        own = text.replace(f"id: {slug}", f"id: {slug}-{number}").replace("example.com", f"s{number}.example.com")
+        own = text.replace(f"id: {slug}", f"id: {slug}-{number}")
+        own = _HOST.sub(rf"\1s{number}.example.com", own)
         size += (folder / f"{slug}-{number}.yaml").write_text(own)
     return size
