@@ -14,7 +14,7 @@ from storage import database, runbooks
 
 
 def with_started(rt: Runtime, actor: Actor, runbook: Runbook) -> Mapping[str, Runbook]:
-    """The runbook and what it starts, each by its id and with what its targets stand for now."""
+    """The runbook and those it starts, directly or not, by id; each has its targets as the file of targets has them."""
     found, left = {runbook.id: _as_now(rt, runbook)}, [runbook]
     while left:
         for slug in {step.with_["id"] for step in left.pop().by_id.values() if kind_of(step).starts_run}:

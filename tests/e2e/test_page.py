@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from deployment import ALICE, CAROL, DAVE, Deployment, wait_for
+from listening import listened
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from test_browser import PATIENCE_MS, browser  # noqa: F401 - a fixture
 from test_incident import RESTART
@@ -42,14 +43,7 @@ def opened(deployment: Deployment, context: BrowserContext) -> tuple[Page, list[
     """The page behind the newest card, by its button, and what the browser complains about."""
     deployment.click(ALICE, "run.page")
     address = re.findall(r"<(http[^|]+)\|", deployment.said(ALICE, "Open the page"))[0]
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE_MS)
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto(address)
-    assert "pass=" not in page.url
-    return page, complaints
+    return listened(context, address)
 
 
 def test_a_run_is_watched_to_its_end(browser: Browser, deployment: Deployment) -> None:  # noqa: F811

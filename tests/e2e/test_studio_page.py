@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from deployment import ALICE, BOB, CAROL, Deployment
+from listening import listened
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from test_browser import PATIENCE_MS, browser  # noqa: F401 - a fixture
 from test_incident import RESTART
@@ -45,14 +46,7 @@ def studio(deployment: Deployment, context: BrowserContext, user: str, slug: str
     told = deployment.said(user, f"Open {slug} in the studio" if slug else "new runbook in the studio")
     assert len(deployment.texts(user)) >= before
     address = re.findall(r"<(http[^|]+)\|", told)[-1]
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE_MS)
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto(address)
-    assert "pass=" not in page.url
-    return page, complaints
+    return listened(context, address)
 
 
 def write(page: Page, text: str, editor: str = "editor") -> None:
